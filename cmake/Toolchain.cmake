@@ -1,0 +1,17 @@
+# Compiler flags, ccache and mold where present, sanitizers by MINKE_SANITIZE.
+add_compile_options(-Wall -Wextra -Wpedantic -Wno-sign-compare -fno-math-errno -ffp-contract=off)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+find_program(MOLD mold)
+if(MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+set(MINKE_SANITIZE "" CACHE STRING "sanitizers to build with, for instance address,undefined")
+if(MINKE_SANITIZE)
+  add_compile_options(-fsanitize=${MINKE_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${MINKE_SANITIZE})
+endif()
