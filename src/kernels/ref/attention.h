@@ -1,0 +1,17 @@
+#pragma once
+// The scalar truth of kernels/attention.h: naive loops, sums in double. Arguments are checked by
+// the caller.
+
+#include "kernels/attention.h"
+
+namespace minke::ref {
+
+void attention_forward(const Tensor& out, const Tensor& lse, const Tensor& q,
+                       const AttentionKeys& keys, std::span<const AttentionSequence> sequences,
+                       float scale);
+void attention_backward(const Tensor& dq, const AttentionKeys& dkeys, const Tensor& dk_rope,
+                        const Tensor& dout, const Tensor& out, const Tensor& lse, const Tensor& q,
+                        const AttentionKeys& keys, std::span<const AttentionSequence> sequences,
+                        float scale);
+
+}  // namespace minke::ref
