@@ -1,7 +1,8 @@
 #pragma once
-// config/: what a model, a training run and a server are made of, as plain structs, and how they are
-// read from Hugging Face's config.json and from TOML recipes. Each field is listed once (visit_fields)
-// and that list parses, prints, checks and documents it. May include tensor/ and base/.
+// config/: what a model, a training run and a server are made of, as plain structs, and how they
+// are read from Hugging Face's config.json and from TOML recipes. Each field is listed once
+// (visit_fields) and that list parses, prints, checks and documents it. May include tensor/ and
+// base/.
 
 #include <cstdint>
 #include <filesystem>
@@ -10,9 +11,9 @@
 
 namespace minke {
 
-enum class ScoringFunc { softmax, sigmoid };                            // config.json: same names
-enum class TopkMethod { greedy, group_limited_greedy, noaux_tc };       // config.json: same names
-enum class ModelType { deepseek_v2, deepseek_v3 };                      // config.json: model_type
+enum class ScoringFunc { softmax, sigmoid };                       // config.json: same names
+enum class TopkMethod { greedy, group_limited_greedy, noaux_tc };  // config.json: same names
+enum class ModelType { deepseek_v2, deepseek_v3 };                 // config.json: model_type
 
 // YaRN (rope_scaling / rope_parameters); factor 1 means plain RoPE.
 struct RopeScaling {
@@ -60,7 +61,8 @@ struct ModelConfig {
   int64_t bos_token_id = 0;
   int64_t eos_token_id = 1;
   std::string torch_dtype = "bfloat16";  // "dtype" in newer files
-  std::string unknown_keys = "{}";       // what Minke does not know: a JSON object, kept and written back
+  std::string unknown_keys =
+      "{}";  // what Minke does not know: a JSON object, kept and written back
 
   int64_t qk_head_dim() const { return qk_nope_head_dim + qk_rope_head_dim; }
   // Whether layer `index` (0-based; MTP modules count on from num_hidden_layers) routes to experts.
@@ -70,7 +72,8 @@ struct ModelConfig {
 };
 
 // Reads config.json text; `where` names it in errors. Missing fields take the defaults of the
-// architecture's Hugging Face class; wrong types and impossible values are Errors that name the key.
+// architecture's Hugging Face class; wrong types and impossible values are Errors that name the
+// key.
 ModelConfig parse_model_config(const std::string& json, const std::string& where);
 // Reads DIR/config.json and lists its unknown keys in the log.
 ModelConfig load_model_config(const std::filesystem::path& directory);

@@ -23,16 +23,17 @@ struct Parameter {
   std::string name;            // Hugging Face tensor name
   std::vector<int64_t> shape;  // [out, in] for matrices
   ParameterKind kind;
-  std::string tied_to;         // kind == tied: the other's name
+  std::string tied_to;  // kind == tied: the other's name
 
   int64_t size() const;
 };
 
 // All parameters in storage order, names as in deepseek-ai's checkpoints: model.embed_tokens, the
 // layers, model.norm, lm_head, then the MTP modules under layer id num_hidden_layers + depth (whose
-// embed_tokens and shared_head.head are tied to the main model's). Order inside a layer keeps matrices
-// that share an input next to each other, so that storage without gaps makes them one matrix:
-// q_a_proj (or q_proj) then kv_a_proj_with_mqa; gate_proj then up_proj of each FFN and expert.
+// embed_tokens and shared_head.head are tied to the main model's). Order inside a layer keeps
+// matrices that share an input next to each other, so that storage without gaps makes them one
+// matrix: q_a_proj (or q_proj) then kv_a_proj_with_mqa; gate_proj then up_proj of each FFN and
+// expert.
 std::vector<Parameter> list_parameters(const ModelConfig& config);
 
 // Elements of all parameters that are neither tied nor MTP modules': the published "total".

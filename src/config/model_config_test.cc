@@ -1,0 +1,193 @@
+#include "config/model_config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "config/json.h"
+
+namespace minke {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json v3_json() {
+  return Json::parse(R"({
+    "architectures": ["DeepseekV3ForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
+    "auto_map": {"AutoConfig": "configuration_deepseek.DeepseekV3Config"},
+    "bos_token_id": 0, "eos_token_id": 1, "ep_size": 1, "first_k_dense_replace": 3, "hidden_act": "silu",
+    "hidden_size": 7168, "initializer_range": 0.02, "intermediate_size": 18432, "kv_lora_rank": 512,
+    "max_position_embeddings": 163840, "model_type": "deepseek_v3", "moe_intermediate_size": 2048,
+    "moe_layer_freq": 1, "n_group": 8, "n_routed_experts": 256, "n_shared_experts": 1,
+    "norm_topk_prob": true, "num_attention_heads": 128, "num_experts_per_tok": 8,
+    "num_hidden_layers": 61, "num_key_value_heads": 128, "num_nextn_predict_layers": 1,
+    "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "rms_norm_eps": 1e-06,
+    "rope_scaling": {"beta_fast": 32, "beta_slow": 1, "factor": 40, "mscale": 1.0,
+      "mscale_all_dim": 1.0, "original_max_position_embeddings": 4096, "type": "yarn"},
+    "rope_theta": 10000, "routed_scaling_factor": 2.5, "scoring_func": "sigmoid",
+    "tie_word_embeddings": false, "topk_group": 4, "topk_method": "noaux_tc",
+    "torch_dtype": "bfloat16", "transformers_version": "4.33.1", "use_cache": true,
+    "v_head_dim": 128, "vocab_size": 129280})");
+}
+
+ModelConfig parse(const Json& json) { return parse_model_config(json.dump(), "config.json"); }
+
+std::string error_of(const Json& json) {
+  try {
+    parse(json);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ExitCode::usage);
+    return e.what();
+  }
+  return "no error";
+}
+
+std::string error_with(const std::string& key, const Json& value) {
+  Json json = v3_json();
+  json[key] = value;
+  return error_of(json);
+}
+
+TEST(ModelConfig, ReadsThePublishedV3) {
+  const ModelConfig c = parse(v3_json());
+  EXPECT_EQ(c.model_type, ModelType::deepseek_v3);
+  EXPECT_EQ(c.num_nextn_predict_layers, 1);
+  EXPECT_EQ(c.rope_scaling.factor, 40.0);
+  EXPECT_EQ(c.rope_scaling.mscale_all_dim, 1.0);
+  EXPECT_EQ(c.max_position_embeddings, 163840);
+  EXPECT_EQ(c.qk_head_dim(), 192);
+  EXPECT_FALSE(c.is_moe_layer(2));
+  EXPECT_TRUE(c.is_moe_layer(3));
+}
+
+TEST(ModelConfig, WritesWhatItRead) {
+  const ModelConfig c = parse(v3_json());
+  const std::string text = write_model_config(c);
+  EXPECT_EQ(write_model_config(parse_model_config(text, "again")), text);
+  const Json written = Json::parse(text);
+  Json published = v3_json();
+  published.erase("auto_map");
+  for (const auto& [key, value] : published.items()) {
+    EXPECT_EQ(nlohmann::json(written.value(key, Json())), nlohmann::json(value)) << key;
+  }
+}
+
+TEST(ModelConfig, KeepsUnknownKeys) {
+  Json json = v3_json();
+  json["my_key"] = {{"a", 1}};
+  const ModelConfig c = parse(json);
+  EXPECT_EQ(Json::parse(c.unknown_keys)["my_key"]["a"], 1);
+  EXPECT_EQ(Json::parse(write_model_config(c))["my_key"]["a"], 1);
+  EXPECT_FALSE(Json::parse(c.unknown_keys).contains("hidden_size"));
+}
+
+TEST(ModelConfig, TakesTheArchitecturesDefaults) {
+  const ModelConfig v3 = parse({{"model_type", "deepseek_v3"}});
+  EXPECT_EQ(v3.hidden_size, 7168);
+  EXPECT_EQ(v3.topk_method, TopkMethod::noaux_tc);
+  EXPECT_EQ(v3.rope_scaling.factor, 1.0);
+  const ModelConfig v2 = parse({{"model_type", "deepseek_v2"}, {"num_experts_per_tok", 6}});
+  EXPECT_EQ(v2.hidden_size, 4096);
+  EXPECT_EQ(v2.topk_method, TopkMethod::greedy);
+  EXPECT_EQ(v2.scoring_func, ScoringFunc::softmax);
+  EXPECT_EQ(v2.eos_token_id, 2);
+}
+
+// The shape of what transformers 5 saves: rope_parameters, dtype, nulls, no routing method.
+TEST(ModelConfig, ReadsRopeParametersAndNulls) {
+  Json json = v3_json();
+  json["rope_scaling"] = nullptr;
+  json["rope_parameters"] = {{"rope_theta", 5000.0},
+                             {"rope_type", "yarn"},
+                             {"type", "yarn"},
+                             {"factor", 4.0},
+                             {"original_max_position_embeddings", 64},
+                             {"mscale_all_dim", 0.707}};
+  json.erase("rope_theta");
+  json.erase("torch_dtype");
+  json["dtype"] = "float32";
+  json["q_lora_rank"] = nullptr;
+  json["bos_token_id"] = nullptr;
+  json["eos_token_id"] = {1, 7};
+  const ModelConfig c = parse(json);
+  EXPECT_EQ(c.rope_theta, 5000.0);
+  EXPECT_EQ(c.rope_scaling.factor, 4.0);
+  EXPECT_EQ(c.rope_scaling.original_max_position_embeddings, 64);
+  EXPECT_EQ(c.rope_scaling.mscale, 1.0);
+  EXPECT_EQ(c.rope_scaling.mscale_all_dim, 0.707);
+  EXPECT_EQ(c.torch_dtype, "float32");
+  EXPECT_EQ(c.q_lora_rank, 0);
+  EXPECT_EQ(c.bos_token_id, -1);
+  EXPECT_EQ(c.eos_token_id, 1);
+  const Json written = Json::parse(write_model_config(c));
+  EXPECT_TRUE(written["q_lora_rank"].is_null());
+  EXPECT_TRUE(written["bos_token_id"].is_null());
+  EXPECT_EQ(written["eos_token_id"], Json({1, 7}));
+  EXPECT_EQ(written["rope_scaling"]["factor"], 4.0);
+  EXPECT_FALSE(written.contains("rope_parameters"));
+}
+
+TEST(ModelConfig, PlainRopeIsWrittenAsNull) {
+  Json json = v3_json();
+  json["rope_scaling"] = {{"type", "default"}};
+  EXPECT_TRUE(Json::parse(write_model_config(parse(json)))["rope_scaling"].is_null());
+}
+
+TEST(ModelConfig, NamesKeyValueAndExpectation) {
+  EXPECT_EQ(error_with("hidden_size", "abc"),
+            "config.json: hidden_size is \"abc\", expected an integer from 1 to 131072");
+  EXPECT_EQ(error_with("hidden_size", -4),
+            "config.json: hidden_size is -4, expected an integer from 1 to 131072");
+  EXPECT_EQ(error_with("norm_topk_prob", 1),
+            "config.json: norm_topk_prob is 1, expected true or false");
+  EXPECT_EQ(error_with("topk_method", "best"),
+            "config.json: topk_method is \"best\", expected one of greedy | group_limited_greedy | "
+            "noaux_tc");
+  EXPECT_EQ(error_with("model_type", "llama"),
+            "config.json: model_type is \"llama\", expected one of deepseek_v2 | deepseek_v3");
+  EXPECT_EQ(error_with("rope_scaling", Json{{"type", "linear"}, {"factor", 2}}),
+            "config.json: rope_scaling.type is \"linear\", expected yarn or default");
+  EXPECT_EQ(error_with("rope_scaling", Json{{"type", "yarn"}, {"factor", "x"}}),
+            "config.json: rope_scaling.factor is \"x\", expected a number from 1 to 1000000");
+}
+
+TEST(ModelConfig, RefusesImpossibleValues) {
+  const auto names = [](const std::string& message, const char* part) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  names(error_with("hidden_size", 1.5), "hidden_size is 1.5");
+  names(error_with("hidden_size", nullptr), "hidden_size is null");
+  names(error_with("vocab_size", 1e300), "vocab_size is 1e+300");
+  names(error_with("qk_rope_head_dim", 63), "qk_rope_head_dim is 63, expected an even number");
+  names(error_with("topk_group", 9), "topk_group is 9, expected at most n_group = 8");
+  names(error_with("num_experts_per_tok", 129),
+        "num_experts_per_tok is 129, expected from 1 to 128");
+  names(error_with("n_group", 7), "n_routed_experts is 256, expected a multiple of n_group = 7");
+  names(error_with("num_key_value_heads", 8), "num_key_value_heads is 8");
+  names(error_with("attention_bias", true), "attention_bias is true, Minke computes only false");
+  names(error_with("hidden_act", "gelu"), "hidden_act is \"gelu\"");
+  names(error_with("torch_dtype", "int8"), "torch_dtype");
+  names(error_with("rope_theta", "big"), "rope_theta is \"big\"");
+}
+
+TEST(ModelConfig, RefusesWhatIsNotAConfig) {
+  EXPECT_THROW(parse_model_config("", "x"), Error);
+  EXPECT_THROW(parse_model_config("[1]", "x"), Error);
+  EXPECT_THROW(parse_model_config("{\"model_type\": \"deepseek_v3\"", "x"), Error);
+  EXPECT_THROW(parse_model_config("{}", "x"), Error);
+  EXPECT_THROW(load_model_config("/nonexistent"), Error);
+  EXPECT_THROW(parse_model_config(std::string(100000, '['), "x"), Error);
+}
+
+TEST(ModelConfig, PresetsAreWhole) {
+  for (const char* name : {"12m", "107m"}) {
+    const ModelConfig c = model_preset(name);
+    EXPECT_NO_THROW(check_model_config(c, name));
+    const std::string text = write_model_config(c);
+    EXPECT_EQ(write_model_config(parse_model_config(text, name)), text);
+  }
+  EXPECT_THROW(model_preset("13m"), Error);
+}
+
+}  // namespace
+}  // namespace minke

@@ -1,0 +1,91 @@
+#pragma once
+// The fields of a model's configuration, each listed once: key, bounds, meaning.
+
+#include "config/fields.h"
+#include "config/model_config.h"
+
+namespace minke {
+
+template <>
+struct EnumNames<ModelType> {
+  static constexpr std::array<std::string_view, 2> names = {"deepseek_v2", "deepseek_v3"};
+};
+template <>
+struct EnumNames<ScoringFunc> {
+  static constexpr std::array<std::string_view, 2> names = {"softmax", "sigmoid"};
+};
+template <>
+struct EnumNames<TopkMethod> {
+  static constexpr std::array<std::string_view, 3> names = {"greedy", "group_limited_greedy",
+                                                            "noaux_tc"};
+};
+
+template <typename Visit>
+void visit_fields(RopeScaling& c, Visit&& visit) {
+  visit(Field{"factor", "how many times the context grows; 1: plain RoPE", 1, 1e6}, c.factor);
+  visit(Field{"original_max_position_embeddings", "tokens of context before it grew", 1, 0x1p31},
+        c.original_max_position_embeddings);
+  visit(Field{"beta_fast", "rotations over the original context above which a frequency is kept",
+              1e-3, 1e6},
+        c.beta_fast);
+  visit(Field{"beta_slow", "rotations below which a frequency is divided by the factor", 1e-3, 1e6},
+        c.beta_slow);
+  visit(Field{"mscale", "magnitude of cos and sin, against mscale_all_dim", 0, 100}, c.mscale);
+  visit(Field{"mscale_all_dim", "magnitude that enters the softmax scale, squared", 0, 100},
+        c.mscale_all_dim);
+}
+
+// The bounds keep every product of sizes, and the sum of all of them, inside 64 bits.
+template <typename Visit>
+void visit_fields(ModelConfig& c, Visit&& visit) {
+  visit(Field{"model_type", "the architecture"}, c.model_type);
+  visit(Field{"vocab_size", "rows of the embedding", 1, 0x1p24}, c.vocab_size);
+  visit(Field{"hidden_size", "width of the residual stream", 1, 0x1p17}, c.hidden_size);
+  visit(Field{"intermediate_size", "width of a dense FFN", 1, 0x1p20}, c.intermediate_size);
+  visit(Field{"moe_intermediate_size", "width of one expert", 1, 0x1p20}, c.moe_intermediate_size);
+  visit(Field{"num_hidden_layers", "transformer layers, without MTP modules", 1, 1024},
+        c.num_hidden_layers);
+  visit(Field{"num_nextn_predict_layers", "MTP modules: further tokens predicted", 0, 64},
+        c.num_nextn_predict_layers);
+  visit(Field{"first_k_dense_replace", "first layers that have a dense FFN", 0, 1024},
+        c.first_k_dense_replace);
+  visit(Field{"moe_layer_freq", "from there on, every so many layers route to experts", 1, 1024},
+        c.moe_layer_freq);
+  visit(Field{"num_attention_heads", "attention heads", 1, 4096}, c.num_attention_heads);
+  visit(Field{"n_routed_experts", "routed experts of a layer; 0: all layers dense", 0, 4096},
+        c.n_routed_experts);
+  visit(Field{"n_shared_experts", "experts that every token uses", 0, 64}, c.n_shared_experts);
+  visit(Field{"num_experts_per_tok", "routed experts that a token uses", 0, 4096},
+        c.num_experts_per_tok);
+  visit(Field{"n_group", "groups of experts", 1, 4096}, c.n_group);
+  visit(Field{"topk_group", "groups that a token may use", 1, 4096}, c.topk_group);
+  visit(Field{"topk_method", "how experts are chosen"}, c.topk_method);
+  visit(Field{"scoring_func", "how the router's logits become scores"}, c.scoring_func);
+  visit(Field{"norm_topk_prob", "whether the chosen scores are divided by their sum"},
+        c.norm_topk_prob);
+  visit(Field{"routed_scaling_factor", "factor on the routed experts' weights", 1e-6, 1e6},
+        c.routed_scaling_factor);
+  visit(Field{"q_lora_rank", "rank of the queries' compression; 0: none", 0, 0x1p17},
+        c.q_lora_rank);
+  visit(Field{"kv_lora_rank", "width of the latent that keys and values come from", 1, 0x1p17},
+        c.kv_lora_rank);
+  visit(Field{"qk_nope_head_dim", "width of a head's keys without position", 1, 4096},
+        c.qk_nope_head_dim);
+  visit(Field{"qk_rope_head_dim", "width of the rotated keys, even", 2, 4096}, c.qk_rope_head_dim);
+  visit(Field{"v_head_dim", "width of a head's values", 1, 4096}, c.v_head_dim);
+  visit(Field{"rms_norm_eps", "added to the mean square in RMSNorm", 1e-20, 1}, c.rms_norm_eps);
+  visit(Field{"rope_theta", "base of the RoPE frequencies", 1, 1e12}, c.rope_theta);
+  visit(Field{"max_position_embeddings", "longest context in tokens", 1, 0x1p31},
+        c.max_position_embeddings);
+  visit(Field{"tie_word_embeddings", "whether the head is the embedding"}, c.tie_word_embeddings);
+  visit(Field{"initializer_range", "standard deviation of the initial weights", 0, 10},
+        c.initializer_range);
+  visit(Field{"bos_token_id", "id of the token that begins a text; -1: none", -1, 0x1p31},
+        c.bos_token_id);
+  visit(Field{"eos_token_id", "id of the token that ends a text; -1: none", -1, 0x1p31},
+        c.eos_token_id);
+  visit(Field{"torch_dtype", "dtype of the weights in files: float32, bfloat16 or float16"},
+        c.torch_dtype);
+}
+
+}  // namespace minke
