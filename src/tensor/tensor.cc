@@ -58,6 +58,17 @@ Tensor Tensor::slice_last(int64_t begin, int64_t end) const {
   return part;
 }
 
+Tensor Tensor::select(int64_t index) const {
+  require(rank == 3 && 0 <= index && index < shape[1], "index {} of the second dimension of {}",
+          index, describe());
+  Tensor part = *this;
+  part.rank = 2;
+  part.shape[1] = shape[2];
+  part.stride[1] = stride[2];
+  if (data) part.data = data + index * stride[1] * dtype_bytes(dtype);
+  return part;
+}
+
 Tensor Tensor::reshape(std::initializer_list<int64_t> dims) const {
   Tensor result(data, dtype, dims, device);
   require(contiguous() && result.size() == size(), "{} cannot be seen as {}", describe(),

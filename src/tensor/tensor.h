@@ -49,6 +49,8 @@ struct Tensor {
   Tensor slice_rows(int64_t begin, int64_t end) const;
   // Elements [begin, end) of the last dimension.
   Tensor slice_last(int64_t begin, int64_t end) const;
+  // Index `index` of the second dimension: [T, H, n] to [T, n].
+  Tensor select(int64_t index) const;
   // The same elements in another shape; contiguous views only.
   Tensor reshape(std::initializer_list<int64_t> shape) const;
   // [rows, a·b] as [rows, a, b]: splits the last dimension, which works on column slices too.

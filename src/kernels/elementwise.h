@@ -1,0 +1,20 @@
+#pragma once
+// Elementwise kernels: SwiGLU, conversions, sums. Rows may be strided; dtypes f32 or bf16 unless said.
+
+#include "tensor/tensor.h"
+
+namespace minke {
+
+// SwiGLU (Shazeer 2020): h [T, I] = silu(gate)⊙up, gate_up [T, 2·I] with the gate's half first.
+void silu_mul_forward(const Tensor& h, const Tensor& gate_up);
+// dgate_up [T, 2·I] is overwritten.
+void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& gate_up);
+
+// y = x, converted to y's dtype. Same number of rows and columns.
+void convert(const Tensor& y, const Tensor& x);
+// y += x.
+void add(const Tensor& y, const Tensor& x);
+// y [T, n] = Σ_h x [T, heads, n], heads in order.
+void sum_heads(const Tensor& y, const Tensor& x);
+
+}  // namespace minke

@@ -1,0 +1,140 @@
+#include "layers/block.h"
+
+#include "kernels/elementwise.h"
+
+namespace minke {
+namespace {
+std::string prefix_of(int64_t index) { return "model.layers." + std::to_string(index) + "."; }
+}  // namespace
+
+Block::Block(const LayerBuilder& builder, int64_t index, const RotaryTable& rotary)
+    : compute_(builder.compute),
+      recompute_(builder.recompute),
+      hidden_(builder.config.hidden_size),
+      attention_norm_(builder, prefix_of(index) + "input_layernorm.weight"),
+      ffn_norm_(builder, prefix_of(index) + "post_attention_layernorm.weight"),
+      attention_(builder, prefix_of(index) + "self_attn.", rotary) {
+  if (builder.config.is_moe_layer(index))
+    moe_.emplace(builder, prefix_of(index) + "mlp.");
+  else
+    dense_.emplace(builder, prefix_of(index) + "mlp.");
+}
+
+// Every block may be the first to need a part; those of one kind have one shape.
+void Block::allocate_scratch(Scratch& scratch, Arena& arena, int64_t tokens) const {
+  const auto once = [](const Tensor& tensor) { return tensor.rank == 0; };
+  if (once(scratch.dy)) {
+    scratch.dy = arena.allocate(compute_, {tokens, hidden_});
+    scratch.dnormed = arena.allocate(DType::f32, {tokens, hidden_});
+    scratch.attention = attention_.allocate_scratch(arena, tokens);
+    if (recompute_) {
+      scratch.recomputed.attention_normed = arena.allocate(compute_, {tokens, hidden_});
+      scratch.recomputed.ffn_normed = arena.allocate(compute_, {tokens, hidden_});
+      scratch.recomputed.attention = attention_.allocate_recomputed(arena, tokens);
+    }
+  }
+  if (dense_ && once(scratch.dense.dh)) {
+    scratch.dense = dense_->allocate_scratch(arena, tokens);
+    if (recompute_) scratch.recomputed.dense.h = arena.allocate(compute_, {tokens, dense_->width()});
+  }
+  if (moe_ && once(scratch.moe.logits)) {
+    scratch.moe = moe_->allocate_scratch(arena, tokens);
+    if (recompute_) scratch.recomputed.moe = moe_->allocate_recomputed(arena, tokens);
+  }
+}
+
+Block::Activations Block::allocate_activations(Arena& arena, int64_t tokens,
+                                               const Scratch& scratch) const {
+  Activations saved;
+  saved.middle = arena.allocate(DType::f32, {tokens, hidden_});
+  saved.output = arena.allocate(DType::f32, {tokens, hidden_});
+  saved.attention = attention_.allocate_activations(arena, tokens);
+  if (dense_) saved.dense = dense_->allocate_activations(arena, tokens);
+  if (moe_) saved.moe = moe_->allocate_activations(arena, tokens);
+
+  const Activations& common = scratch.recomputed;
+  const Mla::Activations up =
+      recompute_ ? common.attention : attention_.allocate_recomputed(arena, tokens);
+  if (up.q.rank) saved.attention.q = up.q;
+  saved.attention.c_q = up.c_q;
+  saved.attention.c = up.c;
+  saved.attention.kv = up.kv;
+  if (recompute_) {
+    saved.attention_normed = common.attention_normed;
+    saved.ffn_normed = common.ffn_normed;
+    if (dense_) saved.dense.h = common.dense.h;
+    if (moe_) {
+      saved.moe.x = common.moe.x;
+      saved.moe.h = common.moe.h;
+      saved.moe.shared.h = common.moe.shared.h;
+    }
+  } else {
+    saved.attention_normed = arena.allocate(compute_, {tokens, hidden_});
+    saved.ffn_normed = arena.allocate(compute_, {tokens, hidden_});
+  }
+  return saved;
+}
+
+void Block::refresh() const {
+  attention_.refresh();
+  if (dense_) dense_->refresh();
+  if (moe_) moe_->refresh();
+}
+
+void Block::forward(const Tensor& x, Activations& saved, const Scratch& scratch,
+                    const TokenRows& rows) const {
+  attention_norm_.forward(saved.attention_normed, x);
+  convert(saved.middle, x);
+  attention_.forward(saved.middle, saved.attention_normed, saved.attention, rows);
+
+  ffn_norm_.forward(saved.ffn_normed, saved.middle);
+  convert(saved.output, saved.middle);
+  if (dense_)
+    dense_->forward(saved.output, saved.ffn_normed, saved.dense);
+  else
+    moe_->forward(saved.output, saved.ffn_normed, saved.moe, scratch.moe);
+}
+
+const Tensor& Block::as_compute(const Tensor& dx, const Scratch& scratch) const {
+  if (compute_ == DType::f32) return dx;
+  convert(scratch.dy, dx);
+  return scratch.dy;
+}
+
+double Block::backward(const Tensor& dx, const Tensor& x, const Activations& saved,
+                       const Scratch& scratch, const TokenRows& rows,
+                       const BalanceOptions& balance) const {
+  double balance_loss = 0;
+  if (recompute_) ffn_norm_.forward(saved.ffn_normed, saved.middle);
+  const Tensor& dy = as_compute(dx, scratch);
+  if (dense_)
+    dense_->backward(scratch.dnormed, dy, saved.ffn_normed, saved.dense, scratch.dense, false);
+  else
+    balance_loss = moe_->backward(scratch.dnormed, dy, saved.ffn_normed, saved.moe, scratch.moe,
+                                  balance.sequence_length, balance.alpha, balance.gradient_scale);
+  ffn_norm_.backward(dx, scratch.dnormed, saved.middle, true);
+
+  if (recompute_) attention_norm_.forward(saved.attention_normed, x);
+  attention_.backward(scratch.dnormed, as_compute(dx, scratch), saved.attention_normed,
+                      saved.attention, scratch.attention, rows);
+  attention_norm_.backward(dx, scratch.dnormed, x, true);
+  return balance_loss;
+}
+
+void Block::forward_cached(const Tensor& x, const Mla::Cache& cache, int64_t past,
+                           const Tensor& positions, AttentionForm form, Arena& arena) const {
+  const int64_t mark = arena.mark(), tokens = x.rows();
+  const Tensor normed = arena.allocate(compute_, {tokens, hidden_});
+  attention_norm_.forward(normed, x);
+  attention_.forward_cached(x, normed, cache, past, positions, form, arena);
+  ffn_norm_.forward(normed, x);
+  if (dense_) {
+    dense_->forward(x, normed, dense_->allocate_activations(arena, tokens));
+  } else {
+    Moe::Activations saved = moe_->allocate_activations(arena, tokens);
+    moe_->forward(x, normed, saved, moe_->allocate_scratch(arena, tokens));
+  }
+  arena.release(mark);
+}
+
+}  // namespace minke

@@ -1,0 +1,72 @@
+#pragma once
+// A transformer block, pre-norm: x ← x + MLA(norm(x)), x ← x + FFN(norm(x)), FFN dense or experts. The
+// residual stream is f32 in every compute mode.
+
+#include <optional>
+
+#include "layers/mla.h"
+#include "layers/moe.h"
+
+namespace minke {
+
+// What a step asks of the balance loss.
+struct BalanceOptions {
+  int64_t sequence_length = 1;
+  double alpha = 0.0;           // 0: no loss
+  double gradient_scale = 1.0;
+};
+
+class Block {
+ public:
+  struct Activations {
+    Tensor middle, output;                     // f32 [T, hidden]: residual after attention, after FFN
+    Tensor attention_normed, ffn_normed;       // [T, hidden]
+    Mla::Activations attention;
+    Ffn::Activations dense;
+    Moe::Activations moe;
+  };
+  // Shared by all blocks of a model: they run one after the other.
+  struct Scratch {
+    Tensor dy, dnormed;                        // compute dtype and f32 [T, hidden]
+    Mla::Scratch attention;
+    Ffn::Scratch dense;
+    Moe::Scratch moe;
+    Activations recomputed;                    // with recomputation: what all blocks share
+  };
+
+  // index: the layer id, which says dense or experts.
+  Block(const LayerBuilder& builder, int64_t index, const RotaryTable& rotary);
+
+  // With recomputation `scratch` gives the shared parts, so it is allocated first.
+  Activations allocate_activations(Arena& arena, int64_t tokens, const Scratch& scratch) const;
+  void allocate_scratch(Scratch& scratch, Arena& arena, int64_t tokens) const;
+  void refresh() const;
+
+  // Reads x f32 [T, hidden], writes saved.output.
+  void forward(const Tensor& x, Activations& saved, const Scratch& scratch,
+               const TokenRows& rows) const;
+  // dx f32 [T, hidden]: gradient of the output on entry, of the input on return. Returns the balance
+  // loss.
+  double backward(const Tensor& dx, const Tensor& x, const Activations& saved,
+                  const Scratch& scratch, const TokenRows& rows,
+                  const BalanceOptions& balance) const;
+  // x f32 [T, hidden] is updated in place; see Mla::forward_cached.
+  void forward_cached(const Tensor& x, const Mla::Cache& cache, int64_t past,
+                      const Tensor& positions, AttentionForm form, Arena& arena) const;
+
+  const Mla& attention() const { return attention_; }
+  const Moe* moe() const { return moe_ ? &*moe_ : nullptr; }
+
+ private:
+  const Tensor& as_compute(const Tensor& dx, const Scratch& scratch) const;
+
+  DType compute_;
+  bool recompute_;
+  int64_t hidden_;
+  RmsNorm attention_norm_, ffn_norm_;
+  Mla attention_;
+  std::optional<Ffn> dense_;
+  std::optional<Moe> moe_;
+};
+
+}  // namespace minke

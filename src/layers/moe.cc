@@ -1,0 +1,144 @@
+#include "layers/moe.h"
+
+#include "kernels/elementwise.h"
+
+namespace minke {
+
+GateOptions gate_options(const ModelConfig& config) {
+  const bool grouped = config.topk_method != TopkMethod::greedy;
+  const bool v3 = config.topk_method == TopkMethod::noaux_tc;
+  GateOptions options;
+  options.top_k = config.num_experts_per_tok;
+  options.n_group = grouped ? config.n_group : 1;
+  options.topk_group = grouped ? config.topk_group : 1;
+  options.sigmoid = config.scoring_func == ScoringFunc::sigmoid;
+  options.group_by_top2 = v3;
+  options.normalize = config.norm_topk_prob && config.num_experts_per_tok > 1;
+  // V2's own code scales only what it does not normalise.
+  options.scaling =
+      v3 || !options.normalize ? static_cast<float>(config.routed_scaling_factor) : 1.0f;
+  return options;
+}
+
+Moe::Moe(const LayerBuilder& builder, const std::string& prefix)
+    : compute_(builder.compute),
+      recompute_(builder.recompute),
+      hidden_(builder.config.hidden_size),
+      width_(builder.config.moe_intermediate_size),
+      experts_(builder.config.n_routed_experts),
+      options_(gate_options(builder.config)),
+      gate_(builder, {prefix + "gate.weight"}, DType::f32),
+      has_shared_(builder.config.n_shared_experts > 0) {
+  const std::string bias = prefix + "gate.e_score_correction_bias";
+  if (builder.weights.contains(bias)) bias_ = builder.weights.weight(bias);
+  if (has_shared_) shared_ = Ffn(builder, prefix + "shared_experts.");
+  for (int64_t e = 0; e < experts_; ++e) {
+    const std::string expert = prefix + "experts." + std::to_string(e) + ".";
+    gate_up_.emplace_back(
+        builder, std::initializer_list<std::string>{expert + "gate_proj.weight",
+                                                    expert + "up_proj.weight"});
+    down_.emplace_back(builder, std::initializer_list<std::string>{expert + "down_proj.weight"});
+    gate_up_forward_.push_back(gate_up_[e].forward);
+    gate_up_backward_.push_back(gate_up_[e].backward);
+    gate_up_gradients_.push_back(gate_up_[e].gradient);
+    down_forward_.push_back(down_[e].forward);
+    down_backward_.push_back(down_[e].backward);
+    down_gradients_.push_back(down_[e].gradient);
+  }
+}
+
+Moe::Activations Moe::allocate_recomputed(Arena& arena, int64_t tokens) const {
+  const int64_t rows = tokens * options_.top_k;
+  Activations common;
+  common.x = arena.allocate(compute_, {rows, hidden_});
+  common.h = arena.allocate(compute_, {rows, width_});
+  if (has_shared_) common.shared.h = arena.allocate(compute_, {tokens, shared_.width()});
+  return common;
+}
+
+Moe::Activations Moe::allocate_activations(Arena& arena, int64_t tokens) const {
+  const int64_t rows = tokens * options_.top_k;
+  Activations saved;
+  saved.scores = arena.allocate(DType::f32, {tokens, experts_});
+  saved.indices = arena.allocate(DType::i32, {tokens, options_.top_k});
+  saved.weights = arena.allocate(DType::f32, {tokens, options_.top_k});
+  saved.route = allocate_route(arena, tokens, options_.top_k, experts_);
+  saved.gate_up = arena.allocate(compute_, {rows, 2 * width_});
+  saved.out = arena.allocate(compute_, {rows, hidden_});
+  if (has_shared_) saved.shared = shared_.allocate_activations(arena, tokens);
+  if (!recompute_) {
+    saved.x = arena.allocate(compute_, {rows, hidden_});
+    saved.h = arena.allocate(compute_, {rows, width_});
+  }
+  return saved;
+}
+
+Moe::Scratch Moe::allocate_scratch(Arena& arena, int64_t tokens) const {
+  const int64_t rows = tokens * options_.top_k;
+  Scratch scratch;
+  scratch.normed_f32 = arena.allocate(DType::f32, {tokens, hidden_});
+  scratch.logits = arena.allocate(DType::f32, {tokens, experts_});
+  scratch.dout = arena.allocate(compute_, {rows, hidden_});
+  scratch.dh = arena.allocate(compute_, {rows, width_});
+  scratch.dgate_up = arena.allocate(compute_, {rows, 2 * width_});
+  scratch.dweights = arena.allocate(DType::f32, {tokens, options_.top_k});
+  scratch.dscores = arena.allocate(DType::f32, {tokens, experts_});
+  scratch.dlogits = arena.allocate(DType::f32, {tokens, experts_});
+  if (has_shared_) scratch.shared = shared_.allocate_scratch(arena, tokens);
+  return scratch;
+}
+
+void Moe::refresh() const {
+  gate_.refresh();
+  if (has_shared_) shared_.refresh();
+  for (const Linear& linear : gate_up_) linear.refresh();
+  for (const Linear& linear : down_) linear.refresh();
+}
+
+void Moe::forward(const Tensor& y, const Tensor& normed, Activations& saved,
+                  const Scratch& scratch) const {
+  linear_forward(scratch.logits, normed, gate_);
+  gate_forward(saved.scores, saved.indices, saved.weights, scratch.logits, bias_, options_);
+  route_tokens(saved.route, saved.indices);
+  gather_rows(saved.x, normed, saved.route);
+  matmul_grouped(saved.gate_up, saved.x, gate_up_forward_, saved.route.offsets);
+  silu_mul_forward(saved.h, saved.gate_up);
+  matmul_grouped(saved.out, saved.h, down_forward_, saved.route.offsets);
+  combine_rows(y, saved.out, saved.weights, saved.route);
+  if (has_shared_) shared_.forward(y, normed, saved.shared);
+}
+
+double Moe::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
+                     const Activations& saved, const Scratch& scratch, int64_t sequence_length,
+                     double balance_alpha, double gradient_scale) const {
+  const auto& offsets = saved.route.offsets;
+  if (recompute_) {
+    gather_rows(saved.x, normed, saved.route);
+    silu_mul_forward(saved.h, saved.gate_up);
+  }
+  // y = Σ_k w_k·out_k; out = h·W_downᵀ; h = silu(gate)⊙up; [gate; up] = x·W_guᵀ; x = rows of normed.
+  combine_rows_backward(scratch.dout, scratch.dweights, dy, saved.out, saved.weights, saved.route);
+  matmul_weight_gradient_grouped(down_gradients_, scratch.dout, saved.h, offsets, true);
+  matmul_grouped(scratch.dh, scratch.dout, down_backward_, offsets);
+  silu_mul_backward(scratch.dgate_up, scratch.dh, saved.gate_up);
+  matmul_weight_gradient_grouped(gate_up_gradients_, scratch.dgate_up, saved.x, offsets, true);
+  const Tensor& dx = scratch.dout;  // its rows are not needed any more
+  matmul_grouped(dx, scratch.dgate_up, gate_up_backward_, offsets);
+  gather_rows_backward(dnormed, dx, saved.route, false);
+
+  // The gate sees the experts' weights and the balance loss.
+  const double loss =
+      balance_alpha > 0
+          ? balance_loss(scratch.dscores, saved.scores, saved.indices, sequence_length,
+                         balance_alpha, gradient_scale)
+          : 0.0;
+  gate_backward(scratch.dlogits, scratch.dweights,
+                balance_alpha > 0 ? scratch.dscores : Tensor(), saved.scores, saved.indices,
+                options_);
+  convert(scratch.normed_f32, normed);
+  linear_backward(dnormed, scratch.dlogits, scratch.normed_f32, gate_, true);
+  if (has_shared_) shared_.backward(dnormed, dy, normed, saved.shared, scratch.shared, true);
+  return loss;
+}
+
+}  // namespace minke

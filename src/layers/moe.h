@@ -1,0 +1,74 @@
+#pragma once
+// DeepSeekMoE (DeepSeekMoE report; V3 report, section 2.1.2): shared experts that every token uses and
+// routed experts that the gate chooses, y = shared(x) + Σ_k w_k·expert_k(x). No token is dropped.
+
+#include <string>
+#include <vector>
+
+#include "kernels/experts.h"
+#include "kernels/gate.h"
+#include "layers/ffn.h"
+
+namespace minke {
+
+// How the gate's options follow from a configuration.
+GateOptions gate_options(const ModelConfig& config);
+
+class Moe {
+ public:
+  // R = T·top_k rows, sorted by expert.
+  struct Activations {
+    Tensor scores;   // f32 [T, E]
+    Tensor indices;  // i32 [T, K]
+    Tensor weights;  // f32 [T, K]
+    ExpertRoute route;
+    Tensor gate_up;  // [R, 2·I]
+    Tensor out;      // [R, hidden]
+    Tensor x, h;     // [R, hidden], [R, I]; with recomputation the caller gives them for all layers
+    Ffn::Activations shared;
+  };
+  // What one layer's forward or backward needs for its own time.
+  struct Scratch {
+    Tensor normed_f32, logits;                   // f32 [T, hidden], [T, E]
+    Tensor dout, dh, dgate_up;                   // [R, ...]
+    Tensor dweights, dscores, dlogits;           // f32 [T, K], [T, E], [T, E]
+    Ffn::Scratch shared;
+  };
+
+  Moe() = default;
+  Moe(const LayerBuilder& builder, const std::string& prefix);
+
+  Activations allocate_activations(Arena& arena, int64_t tokens) const;
+  // x, h and the shared experts' h, for all layers.
+  Activations allocate_recomputed(Arena& arena, int64_t tokens) const;
+  Scratch allocate_scratch(Arena& arena, int64_t tokens) const;
+  void refresh() const;
+
+  // y f32 [T, hidden] += moe(normed).
+  void forward(const Tensor& y, const Tensor& normed, Activations& saved,
+               const Scratch& scratch) const;
+  // dnormed f32 [T, hidden] is overwritten. Adds the gradient of the balance loss,
+  // gradient_scale·α·Σ f·P over sequences of sequence_length rows, and returns that loss (unscaled).
+  double backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
+                  const Activations& saved, const Scratch& scratch, int64_t sequence_length,
+                  double balance_alpha, double gradient_scale) const;
+
+  // The bias of the auxiliary-loss-free balancing, f32 [E]; empty for gates without one.
+  const Tensor& bias() const { return bias_; }
+  int64_t experts() const { return experts_; }
+
+ private:
+  DType compute_ = DType::f32;
+  bool recompute_ = false;
+  int64_t hidden_ = 0, width_ = 0, experts_ = 0;
+  GateOptions options_;
+  Linear gate_;  // f32 in every compute mode
+  Tensor bias_;
+  bool has_shared_ = false;
+  Ffn shared_;
+  std::vector<Linear> gate_up_, down_;  // per expert
+  std::vector<PackedMatrix> gate_up_forward_, gate_up_backward_, down_forward_, down_backward_;
+  std::vector<Tensor> gate_up_gradients_, down_gradients_;
+};
+
+}  // namespace minke

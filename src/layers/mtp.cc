@@ -1,0 +1,66 @@
+#include "layers/mtp.h"
+
+#include "kernels/elementwise.h"
+
+namespace minke {
+namespace {
+std::string prefix_of(int64_t index) { return "model.layers." + std::to_string(index) + "."; }
+}  // namespace
+
+MtpModule::MtpModule(const LayerBuilder& builder, int64_t index, const RotaryTable& rotary)
+    : compute_(builder.compute),
+      hidden_size_(builder.config.hidden_size),
+      embedding_norm_(builder, prefix_of(index) + "enorm.weight"),
+      hidden_norm_(builder, prefix_of(index) + "hnorm.weight"),
+      head_norm_(builder, prefix_of(index) + "shared_head.norm.weight"),
+      projection_(builder, {prefix_of(index) + "eh_proj.weight"}),
+      block_(builder, index, rotary) {}
+
+MtpModule::Activations MtpModule::allocate_activations(Arena& arena, int64_t tokens,
+                                                       const Block::Scratch& scratch) const {
+  Activations saved;
+  saved.embedding = arena.allocate(DType::f32, {tokens, hidden_size_});
+  saved.joined = arena.allocate(compute_, {tokens, 2 * hidden_size_});
+  saved.input = arena.allocate(DType::f32, {tokens, hidden_size_});
+  saved.block = block_.allocate_activations(arena, tokens, scratch);
+  saved.normed = arena.allocate(compute_, {tokens, hidden_size_});
+  return saved;
+}
+
+MtpModule::Scratch MtpModule::allocate_scratch(Arena& arena, int64_t tokens) const {
+  return {arena.allocate(compute_, {tokens, 2 * hidden_size_})};
+}
+
+void MtpModule::refresh() const {
+  projection_.refresh();
+  block_.refresh();
+}
+
+void MtpModule::forward(const Tensor& hidden, Activations& saved, const Block::Scratch& scratch,
+                        const TokenRows& rows) const {
+  embedding_norm_.forward(saved.joined.slice_last(0, hidden_size_), saved.embedding);
+  hidden_norm_.forward(saved.joined.slice_last(hidden_size_, 2 * hidden_size_), hidden);
+  linear_forward(saved.input, saved.joined, projection_);
+  block_.forward(saved.input, saved.block, scratch, rows);
+  head_norm_.forward(saved.normed, saved.block.output);
+}
+
+double MtpModule::backward(const Tensor& dx, const Tensor& dnormed, const Tensor& dhidden,
+                           const Tensor& dembedding, const Tensor& hidden,
+                           const Activations& saved, const Scratch& scratch,
+                           const Block::Scratch& block_scratch, const TokenRows& rows,
+                           const BalanceOptions& balance) const {
+  head_norm_.backward(dx, dnormed, saved.block.output, true);
+  const double balance_loss =
+      block_.backward(dx, saved.input, saved.block, block_scratch, rows, balance);
+  if (compute_ != DType::f32) convert(block_scratch.dy, dx);
+  linear_backward(scratch.djoined, compute_ == DType::f32 ? dx : block_scratch.dy, saved.joined,
+                  projection_);
+  embedding_norm_.backward(dembedding, scratch.djoined.slice_last(0, hidden_size_), saved.embedding,
+                           false);
+  hidden_norm_.backward(dhidden, scratch.djoined.slice_last(hidden_size_, 2 * hidden_size_), hidden,
+                        true);
+  return balance_loss;
+}
+
+}  // namespace minke

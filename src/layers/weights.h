@@ -1,0 +1,56 @@
+#pragma once
+// layers/: one file per layer, forward beside backward. A layer calls kernels by contract and takes its
+// memory from an arena, so it never asks where memory lies; constructed on a counting arena it is its
+// own memory plan. May include kernels/, comm/, tensor/, config/ and base/. What must hold: the forward
+// pass that the trainer differentiates is the one that the engine serves with.
+
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "config/parameters.h"
+#include "tensor/arena.h"
+
+namespace minke {
+
+// The f32 storage of a model's parameters, in the order of list_parameters() and without gaps, and
+// their gradients if it trains. Layers take views by name. Owns nothing but the list; the arena owns
+// the memory. Thread-safe for reading.
+class Weights {
+ public:
+  Weights(const ModelConfig& config, Arena& arena, bool with_gradients);
+
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  bool has_gradients() const { return static_cast<bool>(flat_gradients_) || counts_gradients_; }
+
+  // The parameter (its owner's storage if it is tied), [out, in] or [n].
+  Tensor weight(const std::string& name) const { return view(flat_weights_, {name}); }
+  // Several matrices of equal width that lie next to each other, as one: rows one after the other.
+  Tensor weight(std::initializer_list<std::string> names) const { return view(flat_weights_, names); }
+  // Its gradient; empty if the weights do not train.
+  Tensor gradient(std::initializer_list<std::string> names) const;
+  bool contains(const std::string& name) const { return offsets_.contains(name); }
+
+  // All parameters that are not tied, one after the other.
+  const Tensor& flat_weights() const { return flat_weights_; }
+  const Tensor& flat_gradients() const { return flat_gradients_; }
+  // Where a parameter begins in the flat tensors, in elements.
+  int64_t offset(const std::string& name) const;
+
+ private:
+  Tensor view(const Tensor& flat, std::initializer_list<std::string> names) const;
+  const Parameter& find(const std::string& name) const;
+
+  std::vector<Parameter> parameters_;
+  std::map<std::string, size_t> index_;
+  std::map<std::string, int64_t> offsets_;
+  Tensor flat_weights_, flat_gradients_;
+  bool counts_gradients_ = false;
+};
+
+// Fills all parameters: matrices, embeddings and routers N(0, initializer_range²), norms 1, buffers 0.
+// Each has its own random stream, by name, so its values do not depend on what else the model has.
+void initialize_weights(const Weights& weights, double initializer_range, uint64_t seed);
+
+}  // namespace minke
