@@ -5,8 +5,15 @@
 namespace minke {
 
 nlohmann::ordered_json parse_json(std::string_view text, std::string_view where) {
+  // Deeper text could only be an attack on the stack: copying and printing are recursive.
+  constexpr int max_depth = 64;
+  const auto check_depth = [&](int depth, nlohmann::ordered_json::parse_event_t,
+                               const nlohmann::ordered_json&) {
+    if (depth > max_depth) fail_usage("{}: JSON nested deeper than {} levels", where, max_depth);
+    return true;
+  };
   try {
-    return nlohmann::ordered_json::parse(text);
+    return nlohmann::ordered_json::parse(text, check_depth);
   } catch (const nlohmann::json::exception& e) {
     const std::string_view what =
         e.what();  // "[json.exception.parse_error.101] parse error at ..."
