@@ -1,0 +1,164 @@
+#include "config/train_config.h"
+
+#include "base/files.h"
+#include "config/nearest.h"
+#include "config/recipe_file.h"
+#include "config/train_fields.h"
+
+namespace minke {
+namespace {
+
+std::vector<std::string> all_keys() {
+  TrainConfig config;
+  std::vector<std::string> keys;
+  visit_keys(config,
+             [&](const std::string& key, const Field&, const auto&) { keys.push_back(key); });
+  return keys;
+}
+
+bool is_section(const std::string& name) {
+  bool found = false;
+  TrainConfig config;
+  visit_sections(config,
+                 [&](const std::string& section, const auto&) { found |= section == name; });
+  return found;
+}
+
+void check_keys(const RecipeValues& values) {
+  const std::vector<std::string> keys = all_keys();
+  for (const auto& [key, entry] : values) {
+    if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
+    if (entry.value.is_null() && is_section(key)) continue;  // [data] without keys
+    fail_usage("{}: unknown key '{}', did you mean '{}'?", entry.where, key, nearest(key, keys));
+  }
+}
+
+void read_values(const RecipeValues& values, TrainConfig& config) {
+  visit_keys(config, [&](const std::string& key, const Field& field, auto& member) {
+    const auto found = values.find(key);
+    if (found != values.end())
+      read_field(found->second.value, field, found->second.where, key, member);
+  });
+}
+
+// The model that [model]'s own keys start from.
+ModelConfig source_model(const TrainConfig& config, const std::string& where) {
+  if (!config.preset.empty() && !config.model_path.empty())
+    fail_usage("{}: [model] has both a preset and a path, expected one of them", where);
+  if (!config.preset.empty()) return model_preset(config.preset);
+  if (config.model_path.empty()) return ModelConfig();
+  const fs::path path = config.model_path;
+  if (fs::is_directory(path)) return load_model_config(path);
+  return parse_model_config(read_file(path), path.string());
+}
+
+void check_schedule(const TrainConfig& c, const std::string& where) {
+  const ScheduleConfig& s = c.schedule;
+  const auto within_run = [&](std::string_view what, int64_t tokens) {
+    if (tokens > c.total_tokens)
+      fail_usage("{}: schedule.{} is {}, more than total_tokens = {}", where, what, tokens,
+                 c.total_tokens);
+  };
+  within_run("warmup_tokens", s.warmup_tokens);
+  if (s.kind == ScheduleKind::wsd) within_run("decay_tokens", s.decay_tokens);
+  if (s.kind == ScheduleKind::deepseek_v3)
+    within_run("decay_start_tokens + decay_tokens + last_tokens",
+               s.decay_start_tokens + s.decay_tokens + s.last_tokens);
+}
+
+void check_train_config(const TrainConfig& c, const std::string& where) {
+  if (c.total_tokens == 0) fail_usage("{}: total_tokens is missing", where);
+  if (c.data.path.empty()) fail_usage("{}: data.path is missing", where);
+  if (c.data.sequence_length > c.model.max_position_embeddings)
+    fail_usage("{}: data.sequence_length is {}, more than model.max_position_embeddings = {}",
+               where, c.data.sequence_length, c.model.max_position_embeddings);
+  if (c.batch.initial_sequences > c.batch.sequences)
+    fail_usage("{}: batch.initial_sequences is {}, more than batch.sequences = {}", where,
+               c.batch.initial_sequences, c.batch.sequences);
+  if (c.optimizer.moment_dtype != "f32" && c.optimizer.moment_dtype != "bf16")
+    fail_usage("{}: optimizer.moment_dtype is \"{}\", expected f32 or bf16", where,
+               c.optimizer.moment_dtype);
+  parse_json(c.model.unknown_keys, where + ": model.unknown_keys");
+  check_schedule(c, where);
+  check_model_config(c.model, where);
+}
+
+// A field's default for the tables; the model's come from its preset or file.
+template <typename T>
+std::string described_default(const std::string& key, const T& member) {
+  if (key.starts_with("model.") && key != "model.preset" && key != "model.path") return "";
+  if (key == "total_tokens" || key == "data.path") return "required";
+  return "`" + field_value(member).dump() + "`";
+}
+
+template <typename T>
+std::string described_type() {
+  std::string text = type_name<T>();
+  for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2)
+    text.insert(at, "\\");
+  return text;
+}
+
+}  // namespace
+
+TrainConfig parse_train_config(const std::string& toml, const std::string& where,
+                               const std::vector<std::string>& overrides) {
+  const RecipeValues values = parse_recipe(toml, where, overrides);
+  check_keys(values);
+  TrainConfig config;
+  read_values(values, config);  // for [model] preset and path
+  config.model = source_model(config, where);
+  read_values(values, config);
+  check_train_config(config, where);
+  return config;
+}
+
+TrainConfig load_train_config(const std::string& recipe_path,
+                              const std::vector<std::string>& overrides) {
+  constexpr int64_t max_bytes = 1 << 24;
+  return parse_train_config(read_file(recipe_path, max_bytes), recipe_path, overrides);
+}
+
+std::string write_train_config(const TrainConfig& config) {
+  TrainConfig c = config;
+  c.model_path.clear();  // its fields are written out, and the file may move
+  std::string text, open_section;
+  visit_sections(c, [&](const std::string& section, auto& settings) {
+    if (section != open_section) text += fmt::format("\n[{}]\n", section);
+    open_section = section;
+    visit_fields(settings, [&](const Field& field, const auto& member) {
+      text += fmt::format("{} = {}\n", field.name, field_value(member).dump());
+    });
+  });
+  return text;
+}
+
+std::string describe_train_config() {
+  TrainConfig config;
+  std::string text =
+      "# Training recipes\n\n"
+      "A recipe is a TOML file: `minke train RECIPE [--set section.key=value ...]`. Unknown keys "
+      "and wrong\n"
+      "types are errors. Every quantity that grows with the run is counted in tokens. The keys of "
+      "`[model]`\n"
+      "have the values of its preset or path unless they are given. This page is made from the "
+      "list of\n"
+      "fields in `src/config/train_fields.h`.\n";
+  std::string open_section = "none";
+  visit_sections(config, [&](const std::string& section, auto& settings) {
+    if (section != open_section)
+      text += fmt::format("\n## {}\n\n| key | type | default | meaning |\n|---|---|---|---|\n",
+                          section.empty() ? "Top level" : "`[" + section + "]`");
+    open_section = section;
+    visit_fields(settings, [&](const Field& field, const auto& member) {
+      const std::string key =
+          fmt::format("{}.{}", section, field.name).substr(section.empty() ? 1 : 0);
+      text += fmt::format("| `{}` | {} | {} | {} |\n", field.name,
+                          described_type<std::remove_cvref_t<decltype(member)>>(),
+                          described_default(key, member), field.doc);
+    });
+  });
+  return text;
+}
+
+}  // namespace minke
