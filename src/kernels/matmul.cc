@@ -3,12 +3,15 @@
 #include <array>
 #include <cstring>
 
+#include "kernels/cpu/matmul.h"
 #include "kernels/isa.h"
 #include "kernels/packed.h"
 #include "kernels/ref/matmul.h"
 
 namespace minke {
 namespace {
+
+bool use_reference() { return active_isa() == Isa::reference; }
 
 void check_matrix(const Tensor& t, const char* name) {
   require(t.rank >= 2 && t.dtype != DType::i32, "{} is {}, not a floating matrix", name,
@@ -46,7 +49,7 @@ void pack(const PackedMatrix& packed, const Tensor& weight, int64_t row_offset) 
               row_offset + weight.rows() <= packed.rows,
           "{} at row {} of a packed matrix [{}, {}]", weight.describe(), row_offset, packed.rows,
           packed.inner);
-  ref::pack(packed, weight, row_offset);
+  (use_reference() ? ref::pack : cpu::pack)(packed, weight, row_offset);
 }
 
 void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t inner_offset) {
@@ -55,7 +58,7 @@ void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t i
               inner_offset + weight.rows() <= packed.inner,
           "the transpose of {} at {} of a packed matrix [{}, {}]", weight.describe(), inner_offset,
           packed.rows, packed.inner);
-  ref::pack_transposed(packed, weight, inner_offset);
+  (use_reference() ? ref::pack_transposed : cpu::pack_transposed)(packed, weight, inner_offset);
 }
 
 void matmul(const Tensor& c, const Tensor& a, const PackedMatrix& b, bool accumulate) {
@@ -69,7 +72,7 @@ void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatr
   check_matrix(a, "a");
   check_offsets(offsets, b.size(), a.rows());
   for (const PackedMatrix& matrix : b) check_product(c, a, matrix);
-  ref::matmul_grouped(c, a, b, offsets, accumulate);
+  (use_reference() ? ref::matmul_grouped : cpu::matmul_grouped)(c, a, b, offsets, accumulate);
 }
 
 void matmul_weight_gradient(const Tensor& dw, const Tensor& dy, const Tensor& x, bool accumulate) {
@@ -88,7 +91,8 @@ void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy
     require(w.rank == 2 && w.dtype == DType::f32 && w.rows() == dy.columns() &&
                 w.columns() == x.columns(),
             "dw {} of dy {} and x {}", w.describe(), dy.describe(), x.describe());
-  ref::matmul_weight_gradient_grouped(dw, dy, x, offsets, accumulate);
+  (use_reference() ? ref::matmul_weight_gradient_grouped : cpu::matmul_weight_gradient_grouped)(
+      dw, dy, x, offsets, accumulate);
 }
 
 }  // namespace minke

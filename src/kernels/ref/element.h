@@ -6,14 +6,15 @@
 namespace minke::ref {
 
 inline float load(const Tensor& t, int64_t index) {
-  return t.dtype == DType::bf16 ? to_float(t.as<BFloat16>()[index]) : t.as<float>()[index];
+  if (t.dtype == DType::bf16) return to_float(reinterpret_cast<const BFloat16*>(t.data)[index]);
+  return reinterpret_cast<const float*>(t.data)[index];
 }
 
 inline void store(const Tensor& t, int64_t index, float value) {
   if (t.dtype == DType::bf16)
-    t.as<BFloat16>()[index] = to_bfloat16(value);
+    reinterpret_cast<BFloat16*>(t.data)[index] = to_bfloat16(value);
   else
-    t.as<float>()[index] = value;
+    reinterpret_cast<float*>(t.data)[index] = value;
 }
 
 // The value that `dtype` keeps of it.

@@ -1,0 +1,37 @@
+#if defined(__x86_64__)
+// Blocks for AVX2 and FMA.
+#include "kernels/cpu/multiply.h"
+#include "kernels/cpu/rows.h"
+
+namespace minke::cpu {
+namespace {
+
+template <typename Step>
+void multiply(const Product& product) {
+  static constexpr Tile tiles[6][1] = {
+      {multiply_tile<Step, 1, 1>}, {multiply_tile<Step, 2, 1>}, {multiply_tile<Step, 3, 1>},
+      {multiply_tile<Step, 4, 1>}, {multiply_tile<Step, 5, 1>}, {multiply_tile<Step, 6, 1>},
+  };
+  multiply_tiles(product, tiles);
+}
+
+}  // namespace
+
+extern const Kernels avx2_kernels = {
+    .bf16_unit = 2,
+    .bf16_rows_contiguous = false,
+    .multiply_f32 = multiply<StepF32>,
+    .multiply_bf16 = multiply<StepWidened>,
+    .transpose = transpose,
+    .interleave = interleave,
+    .round = round,
+    .widen = widen,
+    .dot_f32 = dot<float>,
+    .dot_bf16 = dot<uint16_t>,
+    .softmax = softmax,
+    .softmax_backward = softmax_backward,
+    .scale_rows = scale_rows,
+};
+
+}  // namespace minke::cpu
+#endif

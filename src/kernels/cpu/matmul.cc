@@ -1,0 +1,275 @@
+#include "kernels/cpu/matmul.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "base/threads.h"
+#include "kernels/cpu/panels.h"
+
+namespace minke::cpu {
+namespace {
+
+constexpr int64_t block_bytes = 2048;  // of one row's inner dimension in a block of the product
+
+enum Slot : int { left_slot = 1, right_slot, sums_slot };
+
+char* at(const Tensor& t, int64_t row, int64_t column) {
+  return reinterpret_cast<char*>(t.data) + (row * t.row_stride() + column) * dtype_bytes(t.dtype);
+}
+
+int64_t row_bytes(const Tensor& t) { return t.row_stride() * dtype_bytes(t.dtype); }
+
+// `count` cut into equal pieces of at most `limit`, a multiple of `unit`.
+int64_t piece(int64_t count, int64_t limit, int64_t unit) {
+  const int64_t pieces = std::max<int64_t>(1, (count + limit - 1) / limit);
+  return round_up((count + pieces - 1) / pieces, unit);
+}
+
+// One call's work: tiles of rows × columns of every group's result, cut by the shapes alone.
+class Tiling {
+ public:
+  Tiling(std::span<const int64_t> group_rows, int64_t columns, int64_t tile_rows,
+         int64_t tile_columns)
+      : rows_(group_rows.begin(), group_rows.end()), columns_(columns), tile_rows_(tile_rows) {
+    constexpr int64_t enough = 24;  // tasks, for balance
+    do {
+      tile_columns_ = piece(columns, tile_columns, panel_width);
+      across_ = (columns + tile_columns_ - 1) / tile_columns_;
+      begin_.assign(1, 0);
+      for (const int64_t rows : rows_)
+        begin_.push_back(begin_.back() + (rows + tile_rows_ - 1) / tile_rows_ * across_);
+      tile_columns /= 2;
+    } while (begin_.back() < enough && tile_columns >= 64);
+  }
+
+  // body(group, row begin, row end, column begin, column end), rows counted inside the group.
+  // Little work, `operations` in all, is not worth waking threads for.
+  template <typename Body>
+  void run(int64_t operations, const Body& body) const {
+    const auto task = [&](int64_t index) {
+      const auto after = std::upper_bound(begin_.begin(), begin_.end(), index);
+      const int64_t group = after - begin_.begin() - 1, inside = index - begin_[group];
+      const int64_t row = inside / across_ * tile_rows_;
+      const int64_t column = inside % across_ * tile_columns_;
+      body(group, row, std::min(row + tile_rows_, rows_[group]), column,
+           std::min(column + tile_columns_, columns_));
+    };
+    if (operations < (1 << 19))
+      for (int64_t index = 0; index < begin_.back(); ++index) task(index);
+    else
+      parallel_for(begin_.back(), task);
+  }
+
+ private:
+  std::vector<int64_t> rows_, begin_;  // per group: rows, first task
+  int64_t columns_, tile_rows_, tile_columns_ = 0, across_ = 0;
+};
+
+std::vector<int64_t> rows_of_groups(std::span<const int64_t> offsets) {
+  std::vector<int64_t> rows;
+  for (size_t g = 0; g + 1 < offsets.size(); ++g) rows.push_back(offsets[g + 1] - offsets[g]);
+  return rows;
+}
+
+// A tile of c: the product goes straight into it where it can, otherwise into f32 scratch first (an
+// incomplete panel, or bf16 that is added to or that comes in several blocks).
+class Destination {
+ public:
+  Destination(const Kernels& k, const Tensor& c, int64_t row, int64_t column, int64_t rows,
+              int64_t columns, bool accumulate, bool one_block)
+      : k_(k), c_(c), row_(row), column_(column), rows_(rows), columns_(columns) {
+    const bool f32 = c.dtype == DType::f32;
+    direct_ = columns % panel_width == 0 && (f32 || (one_block && !accumulate));
+    load_ = accumulate;
+    if (direct_) return;
+    width_ = round_up(columns, panel_width);
+    sums_ = reinterpret_cast<float*>(scratch(sums_slot, rows * width_ * 4));
+    for (int64_t r = 0; r < rows && accumulate; ++r)
+      convert_row(k_, reinterpret_cast<char*>(sums_ + r * width_), DType::f32,
+                  at(c_, row_ + r, column_), c_.dtype, columns_);
+  }
+
+  // Adds the product of the next block.
+  void add(const Arithmetic& math, Product& product) {
+    product.load = load_;
+    product.panels = round_up(columns_, panel_width) / panel_width;
+    product.rounded = nullptr;
+    if (!direct_) {
+      product.c = sums_;
+      product.c_row = width_;
+    } else if (c_.dtype == DType::f32) {
+      product.c = reinterpret_cast<float*>(at(c_, row_, column_));
+      product.c_row = c_.row_stride();
+    } else {
+      product.c = nullptr;
+      product.c_row = 0;
+      product.rounded = reinterpret_cast<uint16_t*>(at(c_, row_, column_));
+      product.rounded_row = c_.row_stride();
+    }
+    math.multiply(product);
+    load_ = true;
+  }
+
+  // Ends the tile; without a block before it, the sum is empty.
+  void finish() {
+    if (direct_ && !load_)
+      for (int64_t r = 0; r < rows_; ++r)
+        std::memset(at(c_, row_ + r, column_), 0, columns_ * dtype_bytes(c_.dtype));
+    if (direct_) return;
+    if (!load_) std::memset(sums_, 0, rows_ * width_ * 4);
+    for (int64_t r = 0; r < rows_; ++r)
+      convert_row(k_, at(c_, row_ + r, column_), c_.dtype,
+                  reinterpret_cast<const char*>(sums_ + r * width_), DType::f32, columns_);
+  }
+
+ private:
+  const Kernels& k_;
+  const Tensor& c_;
+  int64_t row_, column_, rows_, columns_, width_ = 0;
+  bool direct_, load_;
+  float* sums_ = nullptr;
+};
+
+// Rows of a as the left operand: as they lie where dtype and length allow, otherwise a padded copy.
+void left_from_rows(const Arithmetic& math, Product& product, const Tensor& a, int64_t row,
+                    int64_t inner_begin, int64_t rows, int64_t inner) {
+  product.rows = rows;
+  product.steps = math.steps(inner);
+  product.a = at(a, row, inner_begin);
+  product.a_row = row_bytes(a);
+  product.a_step = 4;
+  if (a.dtype == math.dtype && inner % math.unit == 0) return;
+  const int64_t bytes = math.bytes(math.padded(inner));
+  char* copy = scratch(left_slot, rows * bytes);
+  for (int64_t r = 0; r < rows; ++r) {
+    convert_row(math.k, copy + r * bytes, math.dtype, at(a, row + r, inner_begin), a.dtype, inner);
+    std::memset(copy + r * bytes + math.bytes(inner), 0, bytes - math.bytes(inner));
+  }
+  product.a = copy;
+  product.a_row = bytes;
+}
+
+// Rows of `weight` [begin, end) in the dtype of the packed matrix, one after another.
+struct ConvertedRows {
+  const char* data;
+  int64_t row;
+};
+
+ConvertedRows converted_rows(const Arithmetic& math, const Tensor& weight, int64_t begin,
+                             int64_t end) {
+  if (weight.dtype == math.dtype) return {at(weight, begin, 0), row_bytes(weight)};
+  const int64_t bytes = math.bytes(weight.columns());
+  char* copy = scratch(left_slot, (end - begin) * bytes);
+  for (int64_t r = begin; r < end; ++r)
+    convert_row(math.k, copy + (r - begin) * bytes, math.dtype, at(weight, r, 0), weight.dtype,
+                weight.columns());
+  return {copy, bytes};
+}
+
+// Rows that lie in the middle of a panel or of a pair: element by element.
+template <typename Position>
+void place_rows(const Arithmetic& math, const PackedMatrix& packed, const Tensor& weight,
+                int64_t begin, int64_t end, const Position& position) {
+  const ConvertedRows rows = converted_rows(math, weight, begin, end);
+  char* out = reinterpret_cast<char*>(packed.storage.data);
+  for (int64_t r = begin; r < end; ++r)
+    for (int64_t c = 0; c < weight.columns(); ++c)
+      std::memcpy(out + math.bytes(position(r, c)),
+                  rows.data + (r - begin) * rows.row + math.bytes(c), math.element);
+}
+
+}  // namespace
+
+void pack(const PackedMatrix& packed, const Tensor& weight, int64_t row_offset) {
+  const Arithmetic math(packed.storage.dtype);
+  const int64_t panel = math.bytes(panel_elements(packed));
+  parallel_ranges(weight.rows(), panel_width, [&](int64_t begin, int64_t end) {
+    if (row_offset % panel_width != 0) {
+      place_rows(math, packed, weight, begin, end,
+                 [&](int64_t r, int64_t c) { return packed_index(packed, row_offset + r, c); });
+      return;
+    }
+    const ConvertedRows rows = converted_rows(math, weight, begin, end);
+    char* out =
+        reinterpret_cast<char*>(packed.storage.data) + (row_offset + begin) / panel_width * panel;
+    panels_from_rows(math, out, panel, rows.data, rows.row, end - begin, packed.inner);
+  });
+}
+
+void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t inner_offset) {
+  const Arithmetic math(packed.storage.dtype);
+  const int64_t panel = math.bytes(panel_elements(packed));
+  // The other half of a pair may belong to another weight.
+  const bool whole_pairs =
+      inner_offset % math.per_step == 0 &&
+      (weight.rows() % math.per_step == 0 || inner_offset + weight.rows() == packed.inner);
+  constexpr int64_t rows_per_task = 16;
+  parallel_ranges(weight.rows(), rows_per_task, [&](int64_t begin, int64_t end) {
+    if (!whole_pairs) {
+      place_rows(math, packed, weight, begin, end,
+                 [&](int64_t r, int64_t c) { return packed_index(packed, c, inner_offset + r); });
+      return;
+    }
+    const ConvertedRows rows = converted_rows(math, weight, begin, end);
+    char* out =
+        reinterpret_cast<char*>(packed.storage.data) + (inner_offset + begin) / math.per_step * 64;
+    panels_from_columns(math, out, panel, 64, rows.data, rows.row, end - begin, packed.rows);
+  });
+}
+
+void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
+                    std::span<const int64_t> offsets, bool accumulate) {
+  if (b.empty()) return;
+  const Arithmetic math(b[0].storage.dtype);
+  const int64_t inner = b[0].inner, columns = b[0].rows;
+  const int64_t block = piece(inner, block_bytes / math.element, 32);
+  const Tiling tiling(rows_of_groups(offsets), columns, 96, 256);
+  const int64_t operations = (offsets.back() - offsets.front()) * inner * columns;
+  tiling.run(
+      operations, [&](int64_t g, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
+        const int64_t panel = math.bytes(panel_elements(b[g])), rows = row_end - row;
+        const char* panels =
+            reinterpret_cast<const char*>(b[g].storage.data) + column / panel_width * panel;
+        Destination tile(math.k, c, offsets[g] + row, column, rows, column_end - column, accumulate,
+                         inner <= block);
+        for (int64_t k = 0; k < inner; k += block) {
+          Product product{};
+          left_from_rows(math, product, a, offsets[g] + row, k, rows, std::min(block, inner - k));
+          product.b = panels + k / math.per_step * 64;
+          product.b_panel = panel;
+          tile.add(math, product);
+        }
+        tile.finish();
+      });
+}
+
+void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy, const Tensor& x,
+                                    std::span<const int64_t> offsets, bool accumulate) {
+  if (dw.empty()) return;
+  const Arithmetic math(dy.dtype);
+  const int64_t block = 1024 / math.element;  // tokens
+  const std::vector<int64_t> group_rows(dw.size(), dy.columns());
+  const Tiling tiling(group_rows, x.columns(), 128, 256);
+  const int64_t operations =
+      (offsets.back() - offsets.front()) * dy.columns() * x.columns() +
+      (accumulate ? 0 : static_cast<int64_t>(dw.size()) * dy.columns() * x.columns());
+  tiling.run(operations, [&](int64_t g, int64_t row, int64_t row_end, int64_t column,
+                             int64_t column_end) {
+    const int64_t rows = row_end - row, columns = column_end - column;
+    const int64_t tokens = offsets[g + 1] - offsets[g];
+    Destination tile(math.k, dw[g], row, column, rows, columns, accumulate, tokens <= block);
+    for (int64_t t = 0; t < tokens; t += block) {
+      const int64_t count = std::min(block, tokens - t), token = offsets[g] + t;
+      Product product{};
+      char* left = scratch(left_slot, left_bytes(math, block, rows));
+      left_from_columns(math, product, left, at(dy, token, row), row_bytes(dy), count, rows);
+      char* right = scratch(right_slot, right_bytes(math, block, columns));
+      right_from_columns(math, product, right, at(x, token, column), row_bytes(x), count, columns);
+      tile.add(math, product);
+    }
+    tile.finish();
+  });
+}
+
+}  // namespace minke::cpu

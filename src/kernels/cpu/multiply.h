@@ -1,0 +1,114 @@
+#pragma once
+// The product of blocks over the vectors of vector.h, in an anonymous namespace: a tile of R rows
+// and P panels of c stays in registers while the inner dimension runs.
+
+#include "kernels/cpu/block.h"
+#include "kernels/cpu/vector.h"
+
+namespace minke::cpu {
+namespace {
+
+inline float load_float(const char* p) {
+  float x;
+  std::memcpy(&x, p, sizeof x);
+  return x;
+}
+
+inline uint32_t load_word(const char* p) {
+  uint32_t x;
+  std::memcpy(&x, p, sizeof x);
+  return x;
+}
+
+inline float word_as_float(uint32_t word) {
+  float x;
+  std::memcpy(&x, &word, sizeof x);
+  return x;
+}
+
+// One step of f32 operands.
+struct StepF32 {
+  template <int R, int P>
+  static void run(V (&c)[R][P], const char* a, int64_t a_row, const char* b, int64_t b_panel) {
+    V column[P];
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) column[p] = load(reinterpret_cast<const float*>(b + p * b_panel));
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const V x = splat(load_float(a + r * a_row));
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) c[r][p] = fma(x, column[p], c[r][p]);
+    }
+  }
+};
+
+// One step of bf16 operands without an instruction for them: the pair's first elements, then its
+// second ones, each widened to f32.
+struct StepWidened {
+  template <int R, int P>
+  static void run(V (&c)[R][P], const char* a, int64_t a_row, const char* b, int64_t b_panel) {
+    V column[P];
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) column[p] = floats(shift_left(load_words(b + p * b_panel), 16));
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const V x = splat(word_as_float(load_word(a + r * a_row) << 16));
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) c[r][p] = fma(x, column[p], c[r][p]);
+    }
+    const W upper = splat_word(0xffff0000u);
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) column[p] = floats(bit_and(load_words(b + p * b_panel), upper));
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const V x = splat(word_as_float(load_word(a + r * a_row) & 0xffff0000u));
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) c[r][p] = fma(x, column[p], c[r][p]);
+    }
+  }
+};
+
+// Rows from `row` and panels from `panel` of the product.
+template <typename Step, int R, int P>
+inline void multiply_tile(const Product& t, int64_t row, int64_t panel) {
+  const char* a = t.a + row * t.a_row;
+  const char* b = t.b + panel * t.b_panel;
+  float* c = t.c + row * t.c_row + panel * 16;
+  V sums[R][P];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) sums[r][p] = t.load ? load(c + r * t.c_row + p * 16) : splat(0);
+  const int64_t a_row = t.a_row, a_step = t.a_step, b_panel = t.b_panel;
+  for (int64_t step = t.steps; step > 0; --step, a += a_step, b += 64)
+    Step::run(sums, a, a_row, b, b_panel);
+  uint16_t* rounded = t.rounded ? t.rounded + row * t.rounded_row + panel * 16 : nullptr;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p)
+      if (rounded)
+        store_bf16(rounded + r * t.rounded_row + p * 16, sums[r][p]);
+      else
+        store(c + r * t.c_row + p * 16, sums[r][p]);
+}
+
+using Tile = void (*)(const Product&, int64_t row, int64_t panel);
+
+// Covers the product with tiles of at most max_rows × max_panels, of as equal a size as can be: a
+// thin tile at the end would run at a fraction of the speed. tiles[rows − 1][panels − 1].
+template <int max_rows, int max_panels>
+inline void multiply_tiles(const Product& t, const Tile (&tiles)[max_rows][max_panels]) {
+  const int64_t across = (t.panels + max_panels - 1) / max_panels;
+  const int64_t down = (t.rows + max_rows - 1) / max_rows;
+  for (int64_t i = 0; i < across; ++i) {
+    const int64_t panel = i * t.panels / across, panels = (i + 1) * t.panels / across - panel;
+    for (int64_t j = 0; j < down; ++j) {
+      const int64_t row = j * t.rows / down, rows = (j + 1) * t.rows / down - row;
+      tiles[rows - 1][panels - 1](t, row, panel);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace minke::cpu
