@@ -13,7 +13,7 @@ constexpr size_t digits = 64;
 
 }  // namespace
 
-void write_checksums(const fs::path& folder) {
+std::string list_checksums(const fs::path& folder) {
   std::set<std::string> names;
   for (const auto& entry : fs::recursive_directory_iterator(folder))
     if (entry.is_regular_file()) names.insert(fs::relative(entry.path(), folder).generic_string());
@@ -21,7 +21,13 @@ void write_checksums(const fs::path& folder) {
   std::string text;
   for (const std::string& name : names)
     text += fmt::format("{}  {}\n", sha256_file(folder / name), name);
-  write_file(folder / manifest_name, text);
+  return text;
+}
+
+std::string hash_folder(const fs::path& folder) { return sha256(list_checksums(folder)); }
+
+void write_checksums(const fs::path& folder) {
+  write_file(folder / manifest_name, list_checksums(folder));
 }
 
 std::string find_damaged_file(const fs::path& folder) {

@@ -8,7 +8,14 @@
 
 namespace minke {
 
-// Writes FOLDER/checksums.txt over every regular file in and below the folder, in order of name.
+// The manifest's text: "digest  name" for every regular file in and below the folder, in order of
+// name, checksums.txt excepted.
+std::string list_checksums(const fs::path& folder);
+
+// One SHA-256 for a folder's whole content: that of its list.
+std::string hash_folder(const fs::path& folder);
+
+// Writes FOLDER/checksums.txt.
 void write_checksums(const fs::path& folder);
 
 // The name of the first file that is missing, damaged or, for checksums.txt itself, unreadable; ""
