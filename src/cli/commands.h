@@ -1,0 +1,15 @@
+#pragma once
+// cli/: the subcommands of `minke`, one file each: argument parsing and one call. Each adds itself
+// to the program and throws Error from its callback when its work fails.
+
+namespace CLI {
+class App;
+}
+
+namespace minke {
+
+void add_tokenizer_command(CLI::App& app);
+void add_data_command(CLI::App& app);
+void add_ledger_command(CLI::App& app);
+
+}  // namespace minke
