@@ -1,10 +1,13 @@
 #include "kernels/attention.h"
 
+#include "kernels/cpu/attention.h"
 #include "kernels/isa.h"
 #include "kernels/ref/attention.h"
 
 namespace minke {
 namespace {
+
+bool use_reference() { return active_isa() == Isa::reference; }
 
 void check_keys(const Tensor& q, const AttentionKeys& keys, int64_t v_dim) {
   const int64_t rope = keys.k_rope ? keys.k_rope.columns() : 0;
@@ -52,7 +55,8 @@ void attention_forward(const Tensor& out, const Tensor& lse, const Tensor& q,
   check_sequences(q, keys, sequences);
   check_rows(out, q, out.shape[2], "out");
   if (lse) check_lse(lse, q);
-  ref::attention_forward(out, lse, q, keys, sequences, scale);
+  (use_reference() ? ref::attention_forward : cpu::attention_forward)(out, lse, q, keys, sequences,
+                                                                      scale);
 }
 
 void attention_backward(const Tensor& dq, const AttentionKeys& dkeys, const Tensor& dk_rope,
@@ -74,7 +78,8 @@ void attention_backward(const Tensor& dq, const AttentionKeys& dkeys, const Tens
               (dk_rope.rank == 3 && dk_rope.dtype == q.dtype && dk_rope.rows() == keys.k.rows() &&
                dk_rope.shape[1] == q.shape[1] && dk_rope.shape[2] == rope),
           "dk_rope is {} for q {}", dk_rope.describe(), q.describe());
-  ref::attention_backward(dq, dkeys, dk_rope, dout, out, lse, q, keys, sequences, scale);
+  (use_reference() ? ref::attention_backward : cpu::attention_backward)(
+      dq, dkeys, dk_rope, dout, out, lse, q, keys, sequences, scale);
 }
 
 }  // namespace minke

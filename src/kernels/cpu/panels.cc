@@ -13,6 +13,8 @@ struct Free {
   void operator()(char* p) const { std::free(p); }
 };
 
+constexpr int slots = 20;
+
 struct Buffer {
   std::unique_ptr<char, Free> data;
   int64_t bytes = 0;
@@ -110,7 +112,7 @@ void convert_row(const Kernels& k, char* out, DType out_dtype, const char* in, D
 }
 
 char* scratch(int slot, int64_t bytes) {
-  thread_local std::array<Buffer, 16> buffers;
+  thread_local std::array<Buffer, slots> buffers;
   Buffer& buffer = buffers[slot];
   if (buffer.bytes < bytes) {
     const int64_t rounded = round_up(bytes, 4096);
