@@ -128,17 +128,18 @@ class KeyHead {
       std::memcpy(dout, address(x_.dout, query, head(g)), math_.bytes(shape_.v_dim));
       std::memset(dout + math_.bytes(shape_.v_dim), 0, dout_row_ - math_.bytes(shape_.v_dim));
     }
-    multiply_rows(score_, query_rows_, row_, rows, scores_);
-    multiply_rows(dp_, dout_rows_, dout_row_, rows, dscores_);
-    differentiate_softmax(g * queries_ + first, first, rows);
+    // Keys that none of the rows sees have no part in any of the products.
+    const int64_t count = std::min(key_count_, before_ + first + rows - key_begin_);
+    multiply_rows(score_, query_rows_, row_, rows, count, scores_);
+    multiply_rows(dp_, dout_rows_, dout_row_, rows, count, dscores_);
+    differentiate_softmax(g * queries_ + first, first, rows, count);
 
-    const int64_t p_row = math_.bytes(key_block);
-    multiply_transposed(p_, dout_rows_, dout_row_, rows, shape_.v_dim, dv_, dv_row_);
-    multiply_transposed(ds_, query_rows_, row_, rows, shape_.width, dk_, dk_row_);
+    multiply_transposed(p_, count, dout_rows_, dout_row_, rows, shape_.v_dim, dv_, dv_row_);
+    multiply_transposed(ds_, count, query_rows_, row_, rows, shape_.width, dk_, dk_row_);
     dq_product_.rows = rows;
-    dq_product_.steps = math_.steps(key_count_);
+    dq_product_.steps = math_.steps(count);
     dq_product_.a = ds_;
-    dq_product_.a_row = p_row;
+    dq_product_.a_row = math_.bytes(key_block);
     dq_product_.a_step = 4;
     dq_product_.c = dq_ + (g * queries_ + first) * dk_row_;
     dq_product_.c_row = dk_row_;
@@ -146,9 +147,11 @@ class KeyHead {
     math_.multiply(dq_product_);
   }
 
-  // scores = rows of a times a packed right operand.
-  void multiply_rows(Product& product, const char* a, int64_t a_row, int64_t rows, float* scores) {
+  // scores = rows of a times the first `count` keys of a packed right operand.
+  void multiply_rows(Product& product, const char* a, int64_t a_row, int64_t rows, int64_t count,
+                     float* scores) {
     product.rows = rows;
+    product.panels = round_up(count, panel_width) / panel_width;
     product.a = a;
     product.a_row = a_row;
     product.a_step = 4;
@@ -157,13 +160,13 @@ class KeyHead {
     math_.multiply(product);
   }
 
-  void differentiate_softmax(int64_t row, int64_t first, int64_t rows) {
+  void differentiate_softmax(int64_t row, int64_t first, int64_t rows, int64_t count) {
     int32_t visible[row_block];
     for (int64_t r = 0; r < rows; ++r)
-      visible[r] = static_cast<int32_t>(
-          std::clamp<int64_t>(before_ + first + r + 1 - key_begin_, 0, key_count_));
+      visible[r] =
+          static_cast<int32_t>(std::clamp<int64_t>(before_ + first + r + 1 - key_begin_, 0, count));
     const Scores scores{rows,
-                        round_up(key_count_, 32),
+                        round_up(count, 32),
                         scores_,
                         key_block,
                         visible,
@@ -174,11 +177,11 @@ class KeyHead {
     math_.k.softmax_backward(scores, dscores_, lse_ + row, d_ + row, ds_);
   }
 
-  // sums [keys, columns] += pᵀ·b, p [rows, keys] and b [rows, columns] row-major.
-  void multiply_transposed(const char* p, const char* b, int64_t b_row, int64_t rows,
+  // sums [count, columns] += pᵀ·b, p [rows, count] and b [rows, columns] row-major.
+  void multiply_transposed(const char* p, int64_t count, const char* b, int64_t b_row, int64_t rows,
                            int64_t columns, float* sums, int64_t sums_row) {
     Product product{};
-    left_from_columns(math_, product, left_, p, math_.bytes(key_block), rows, key_count_);
+    left_from_columns(math_, product, left_, p, math_.bytes(key_block), rows, count);
     right_from_columns(math_, product, right_, b, b_row, rows, columns);
     product.c = sums;
     product.c_row = sums_row;
