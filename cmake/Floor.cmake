@@ -11,6 +11,13 @@ set(MINKE_FLAGS_vnni ${MINKE_FLAGS_avx512} -mavx512vnni)
 set(MINKE_FLAGS_bf16 ${MINKE_FLAGS_avx512} -mavx512bf16)
 set(MINKE_FLAGS_amx ${MINKE_FLAGS_bf16} -mamx-tile -mamx-bf16 -mamx-int8)
 
+# Registers the tests of a program with CTest. Those of suites named ...Slow carry the label "slow".
+function(minke_register_tests PROGRAM)
+  gtest_discover_tests(${PROGRAM} DISCOVERY_TIMEOUT 60 TEST_FILTER "-*Slow.*" TEST_LIST ${PROGRAM}_quick)
+  gtest_discover_tests(${PROGRAM} DISCOVERY_TIMEOUT 60 TEST_FILTER "*Slow.*" TEST_LIST ${PROGRAM}_slow
+                       PROPERTIES LABELS slow)
+endfunction()
+
 function(minke_floor NAME)
   cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
@@ -31,6 +38,6 @@ function(minke_floor NAME)
     add_executable(${NAME}_test ${tests})
     target_link_libraries(${NAME}_test PRIVATE minke_${NAME} GTest::gtest_main)
     target_compile_definitions(${NAME}_test PRIVATE MINKE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    gtest_discover_tests(${NAME}_test DISCOVERY_TIMEOUT 60)
+    minke_register_tests(${NAME}_test)
   endif()
 endfunction()

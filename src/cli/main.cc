@@ -82,7 +82,7 @@ int run(int argc, char** argv) {
   add_commands(app);
   try {
     app.parse(argc, argv);
-    if (std::fflush(stdout) != 0) fail("cannot write to standard output");
+    if (std::fflush(stdout) != 0 || std::ferror(stdout)) fail("cannot write to standard output");
     return static_cast<int>(ExitCode::done);
   } catch (const CLI::ParseError& error) {
     return report_call(error, app, args);

@@ -203,7 +203,7 @@ ModelConfig parse_model_config(const std::string& json, const std::string& where
 ModelConfig load_model_config(const std::filesystem::path& directory) {
   constexpr int64_t max_bytes = 1 << 24;
   const fs::path path = directory / "config.json";
-  const ModelConfig config = parse_model_config(read_file(path, max_bytes), path.string());
+  ModelConfig config = parse_model_config(read_file(path, max_bytes), path.string());
   std::string names;
   const Json unknown = Json::parse(config.unknown_keys);
   for (const auto& [key, value] : unknown.items()) names += (names.empty() ? "" : ", ") + key;
