@@ -14,8 +14,8 @@ void check_keys(const Tensor& q, const AttentionKeys& keys, int64_t v_dim) {
   require(q.rank == 3 && keys.k.rank == 3 && keys.v.rank == 3 && keys.k.shape[1] > 0 &&
               q.shape[1] % keys.k.shape[1] == 0 && q.shape[2] == keys.k.shape[2] + rope &&
               keys.v.shape[1] == keys.k.shape[1] && keys.v.shape[2] == v_dim,
-          "attention of q {}, k {}, k_rope of {}, v {} to width {}", q.describe(),
-          keys.k.describe(), rope, keys.v.describe(), v_dim);
+          "attention of q {}, k {}, k_rope of {}, v {} to width {}", q,
+          keys.k, rope, keys.v, v_dim);
   require(q.dtype != DType::i32 && keys.k.dtype == q.dtype && keys.v.dtype == q.dtype &&
               (!rope || keys.k_rope.dtype == q.dtype),
           "attention of dtypes {}, {}, {}", dtype_name(q.dtype), dtype_name(keys.k.dtype),
@@ -36,13 +36,13 @@ void check_sequences(const Tensor& q, const AttentionKeys& keys,
 void check_rows(const Tensor& t, const Tensor& q, int64_t width, const char* name) {
   require(t.rank == 3 && t.dtype == q.dtype && t.rows() == q.rows() && t.shape[1] == q.shape[1] &&
               t.shape[2] == width,
-          "{} is {} for q {}", name, t.describe(), q.describe());
+          "{} is {} for q {}", name, t, q);
 }
 
 void check_lse(const Tensor& lse, const Tensor& q) {
   require(lse.rank == 2 && lse.dtype == DType::f32 && lse.rows() == q.rows() &&
               lse.shape[1] == q.shape[1],
-          "lse is {} for q {}", lse.describe(), q.describe());
+          "lse is {} for q {}", lse, q);
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ void check_lse(const Tensor& lse, const Tensor& q) {
 void attention_forward(const Tensor& out, const Tensor& lse, const Tensor& q,
                        const AttentionKeys& keys, std::span<const AttentionSequence> sequences,
                        float scale) {
-  require(out.rank == 3, "out is {}", out.describe());
+  require(out.rank == 3, "out is {}", out);
   check_keys(q, keys, out.shape[2]);
   check_sequences(q, keys, sequences);
   check_rows(out, q, out.shape[2], "out");
@@ -63,7 +63,7 @@ void attention_backward(const Tensor& dq, const AttentionKeys& dkeys, const Tens
                         const Tensor& dout, const Tensor& out, const Tensor& lse, const Tensor& q,
                         const AttentionKeys& keys, std::span<const AttentionSequence> sequences,
                         float scale) {
-  require(out.rank == 3, "out is {}", out.describe());
+  require(out.rank == 3, "out is {}", out);
   check_keys(q, keys, out.shape[2]);
   check_sequences(q, keys, sequences);
   check_rows(dq, q, q.shape[2], "dq");
@@ -73,11 +73,11 @@ void attention_backward(const Tensor& dq, const AttentionKeys& dkeys, const Tens
   const int64_t rope = q.shape[2] - keys.k.shape[2];
   require(dkeys.k.shape == keys.k.shape && dkeys.v.shape == keys.v.shape &&
               dkeys.k.dtype == q.dtype && dkeys.v.dtype == q.dtype,
-          "dk {} and dv {}", dkeys.k.describe(), dkeys.v.describe());
+          "dk {} and dv {}", dkeys.k, dkeys.v);
   require(rope == 0 ||
               (dk_rope.rank == 3 && dk_rope.dtype == q.dtype && dk_rope.rows() == keys.k.rows() &&
                dk_rope.shape[1] == q.shape[1] && dk_rope.shape[2] == rope),
-          "dk_rope is {} for q {}", dk_rope.describe(), q.describe());
+          "dk_rope is {} for q {}", dk_rope, q);
   (use_reference() ? ref::attention_backward : cpu::attention_backward)(
       dq, dkeys, dk_rope, dout, out, lse, q, keys, sequences, scale);
 }

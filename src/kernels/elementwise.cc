@@ -63,7 +63,7 @@ void add(const Tensor& y, const Tensor& x) {
 }
 
 void sum_heads(const Tensor& y, const Tensor& x) {
-  require(x.rank == 3 && x.contiguous(), "sum_heads: x {}", x.describe());
+  require(x.rank == 3 && x.contiguous(), "sum_heads: x {}", x);
   const int64_t heads = x.shape[1], n = x.shape[2];
   expect_rows(y, x.rows(), n, "sum_heads");
   parallel_ranges(x.rows(), rows_per_task(heads * n), [&](int64_t begin, int64_t end) {

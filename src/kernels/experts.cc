@@ -35,7 +35,7 @@ void route_tokens(ExpertRoute& route, const Tensor& indices) {
 void gather_rows(const Tensor& rows, const Tensor& x, const ExpertRoute& route) {
   const int64_t n = x.columns();
   expect_rows(rows, route.token_of_row.size(), n, "gather_rows");
-  require(rows.dtype == x.dtype, "gather_rows: {} from {}", rows.describe(), x.describe());
+  require(rows.dtype == x.dtype, "gather_rows: {} from {}", rows, x);
   const size_t bytes = static_cast<size_t>(n * dtype_bytes(x.dtype));
   parallel_ranges(rows.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
     const int32_t* token = route.token_of_row.as<int32_t>();

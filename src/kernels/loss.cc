@@ -43,8 +43,8 @@ void cross_entropy(const Tensor& losses, const Tensor& dlogits, const Tensor& lo
                    const Tensor& targets, float gradient_scale) {
   const int64_t n = logits.columns();
   require(losses.size() == logits.rows() && targets.size() == logits.rows(),
-          "cross_entropy: losses {}, targets {}, logits {}", losses.describe(), targets.describe(),
-          logits.describe());
+          "cross_entropy: losses {}, targets {}, logits {}", losses, targets,
+          logits);
   parallel_ranges(logits.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
     const RowOps& ops = row_ops();
     RowBuffer out(dlogits ? n : 0);

@@ -15,7 +15,7 @@ bool use_reference() { return active_isa() == Isa::reference; }
 
 void check_matrix(const Tensor& t, const char* name) {
   require(t.rank >= 2 && t.dtype != DType::i32, "{} is {}, not a floating matrix", name,
-          t.describe());
+          t);
 }
 
 void check_offsets(std::span<const int64_t> offsets, size_t groups, int64_t rows) {
@@ -27,7 +27,7 @@ void check_offsets(std::span<const int64_t> offsets, size_t groups, int64_t rows
 
 void check_product(const Tensor& c, const Tensor& a, const PackedMatrix& b) {
   require(c.rows() == a.rows() && c.columns() == b.rows && a.columns() == b.inner,
-          "c {} = a {} times a packed matrix [{}, {}]", c.describe(), a.describe(), b.rows,
+          "c {} = a {} times a packed matrix [{}, {}]", c, a, b.rows,
           b.inner);
 }
 
@@ -47,7 +47,7 @@ void pack(const PackedMatrix& packed, const Tensor& weight, int64_t row_offset) 
   check_matrix(weight, "weight");
   require(weight.columns() == packed.inner && row_offset >= 0 &&
               row_offset + weight.rows() <= packed.rows,
-          "{} at row {} of a packed matrix [{}, {}]", weight.describe(), row_offset, packed.rows,
+          "{} at row {} of a packed matrix [{}, {}]", weight, row_offset, packed.rows,
           packed.inner);
   (use_reference() ? ref::pack : cpu::pack)(packed, weight, row_offset);
 }
@@ -56,7 +56,7 @@ void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t i
   check_matrix(weight, "weight");
   require(weight.columns() == packed.rows && inner_offset >= 0 &&
               inner_offset + weight.rows() <= packed.inner,
-          "the transpose of {} at {} of a packed matrix [{}, {}]", weight.describe(), inner_offset,
+          "the transpose of {} at {} of a packed matrix [{}, {}]", weight, inner_offset,
           packed.rows, packed.inner);
   (use_reference() ? ref::pack_transposed : cpu::pack_transposed)(packed, weight, inner_offset);
 }
@@ -85,12 +85,12 @@ void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy
   check_matrix(dy, "dy");
   check_matrix(x, "x");
   check_offsets(offsets, dw.size(), x.rows());
-  require(dy.dtype == x.dtype && dy.rows() == x.rows(), "dy {} and x {}", dy.describe(),
-          x.describe());
+  require(dy.dtype == x.dtype && dy.rows() == x.rows(), "dy {} and x {}", dy,
+          x);
   for (const Tensor& w : dw)
     require(w.rank == 2 && w.dtype == DType::f32 && w.rows() == dy.columns() &&
                 w.columns() == x.columns(),
-            "dw {} of dy {} and x {}", w.describe(), dy.describe(), x.describe());
+            "dw {} of dy {} and x {}", w, dy, x);
   (use_reference() ? ref::matmul_weight_gradient_grouped : cpu::matmul_weight_gradient_grouped)(
       dw, dy, x, offsets, accumulate);
 }

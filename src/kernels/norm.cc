@@ -22,7 +22,7 @@ constexpr int64_t rows_per_partial = 64;
 void rms_norm_forward(const Tensor& y, const Tensor& x, const Tensor& weight, float epsilon) {
   const int64_t n = x.columns();
   expect_rows(y, x.rows(), n, "rms_norm_forward y");
-  require(weight.size() == n, "rms_norm_forward: weight {} for {}", weight.describe(), x.describe());
+  require(weight.size() == n, "rms_norm_forward: weight {} for {}", weight, x);
   parallel_ranges(x.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
     const RowOps& ops = row_ops();
     RowBuffer in(n), out(n);

@@ -52,7 +52,7 @@ double sum_of_squares(const Tensor& x) {
 }
 
 void average_into(const Tensor& y, const Tensor& x, float decay) {
-  require(y.size() == x.size(), "average_into: {} and {}", y.describe(), x.describe());
+  require(y.size() == x.size(), "average_into: {} and {}", y, x);
   parallel_ranges(y.size(), elements_per_task, [&](int64_t begin, int64_t end) {
     const float* in = x.as<float>();
     float* out = y.as<float>();

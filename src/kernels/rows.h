@@ -41,7 +41,7 @@ constexpr int64_t rows_per_task(int64_t columns) {
 // Checks that a tensor has this shape, its rows without gaps.
 inline void expect_rows(const Tensor& x, int64_t rows, int64_t columns, const char* name) {
   require(x && x.rows() == rows && x.columns() == columns && (x.rank < 3 || x.stride[1] == x.shape[2]),
-          "{}: {} where contiguous rows [{}, {}] were expected", name, x.describe(), rows, columns);
+          "{}: {} where contiguous rows [{}, {}] were expected", name, x, rows, columns);
 }
 
 }  // namespace minke

@@ -124,15 +124,18 @@ double Block::backward(const Tensor& dx, const Tensor& x, const Activations& sav
 void Block::forward_cached(const Tensor& x, const Mla::Cache& cache, int64_t past,
                            const Tensor& positions, AttentionForm form, Arena& arena) const {
   const int64_t mark = arena.mark(), tokens = x.rows();
+  const bool counting = arena.is_counting();
   const Tensor normed = arena.allocate(compute_, {tokens, hidden_});
-  attention_norm_.forward(normed, x);
+  if (!counting) attention_norm_.forward(normed, x);
   attention_.forward_cached(x, normed, cache, past, positions, form, arena);
-  ffn_norm_.forward(normed, x);
+  if (!counting) ffn_norm_.forward(normed, x);
   if (dense_) {
-    dense_->forward(x, normed, dense_->allocate_activations(arena, tokens));
+    const Ffn::Activations saved = dense_->allocate_activations(arena, tokens);
+    if (!counting) dense_->forward(x, normed, saved);
   } else {
     Moe::Activations saved = moe_->allocate_activations(arena, tokens);
-    moe_->forward(x, normed, saved, moe_->allocate_scratch(arena, tokens));
+    const Moe::Scratch scratch = moe_->allocate_scratch(arena, tokens);
+    if (!counting) moe_->forward(x, normed, saved, scratch);
   }
   arena.release(mark);
 }

@@ -63,7 +63,8 @@ class Mla {
                 const Activations& saved, const Scratch& scratch, const TokenRows& rows) const;
 
   // forward() for tokens that follow `past` cached positions of one sequence: appends to the cache and
-  // attends to all of it. `arena` holds what the call needs and is released.
+  // attends to all of it. `arena` holds what the call needs and is released; a counting arena only
+  // counts it.
   void forward_cached(const Tensor& y, const Tensor& normed, const Cache& cache, int64_t past,
                       const Tensor& positions, AttentionForm form, Arena& arena) const;
 
@@ -72,8 +73,11 @@ class Mla {
   void up_project_queries(const Activations& saved, const TokenRows& rows) const;
   void up_project_keys(const Activations& saved) const;
   AttentionKeys keys_of(const Activations& saved) const;
+  void append_latent(const Tensor& added, const Tensor& down, const Tensor& positions) const;
+  void attend_expanded(const Tensor& out, const Tensor& q, const Tensor& latent,
+                       const TokenRows& rows, Arena& arena) const;
   void attend_absorbed(const Tensor& out, const Tensor& q, const Tensor& latent,
-                       const AttentionSequence& sequence, Arena& arena) const;
+                       const TokenRows& rows, Arena& arena) const;
 
   DType compute_;
   int64_t hidden_, heads_, nope_, rope_, v_, q_lora_, kv_lora_;

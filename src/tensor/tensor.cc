@@ -42,7 +42,7 @@ std::string Tensor::describe() const {
 
 Tensor Tensor::slice_rows(int64_t begin, int64_t end) const {
   require(rank > 0 && 0 <= begin && begin <= end && end <= shape[0], "rows {}..{} of {}", begin, end,
-          describe());
+          *this);
   Tensor part = *this;
   part.shape[0] = end - begin;
   if (data) part.data = data + begin * stride[0] * dtype_bytes(dtype);
@@ -51,7 +51,7 @@ Tensor Tensor::slice_rows(int64_t begin, int64_t end) const {
 
 Tensor Tensor::slice_last(int64_t begin, int64_t end) const {
   require(rank > 0 && 0 <= begin && begin <= end && end <= shape[rank - 1], "columns {}..{} of {}",
-          begin, end, describe());
+          begin, end, *this);
   Tensor part = *this;
   part.shape[rank - 1] = end - begin;
   if (data) part.data = data + begin * dtype_bytes(dtype);
@@ -60,7 +60,7 @@ Tensor Tensor::slice_last(int64_t begin, int64_t end) const {
 
 Tensor Tensor::select(int64_t index) const {
   require(rank == 3 && 0 <= index && index < shape[1], "index {} of the second dimension of {}",
-          index, describe());
+          index, *this);
   Tensor part = *this;
   part.rank = 2;
   part.shape[1] = shape[2];
@@ -71,14 +71,14 @@ Tensor Tensor::select(int64_t index) const {
 
 Tensor Tensor::reshape(std::initializer_list<int64_t> dims) const {
   Tensor result(data, dtype, dims, device);
-  require(contiguous() && result.size() == size(), "{} cannot be seen as {}", describe(),
-          result.describe());
+  require(contiguous() && result.size() == size(), "{} cannot be seen as {}", *this,
+          result);
   return result;
 }
 
 Tensor Tensor::split_last(int64_t outer, int64_t inner) const {
   require(rank > 0 && rank < max_rank && shape[rank - 1] == outer * inner,
-          "the last dimension of {} is not {} x {}", describe(), outer, inner);
+          "the last dimension of {} is not {} x {}", *this, outer, inner);
   Tensor result = *this;
   result.rank = rank + 1;
   result.shape[rank - 1] = outer;

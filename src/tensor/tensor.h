@@ -59,7 +59,7 @@ struct Tensor {
   // The data as T. The dtype is checked.
   template <typename T>
   T* as() const {
-    require(dtype == DTypeOf<T>::value, "a {} tensor was read as {}", describe(),
+    require(dtype == DTypeOf<T>::value, "a {} tensor was read as {}", dtype_name(dtype),
             dtype_name(DTypeOf<T>::value));
     return reinterpret_cast<T*>(data);
   }
@@ -71,3 +71,11 @@ struct Tensor {
 };
 
 }  // namespace minke
+
+// A tensor in a message, as describe() has it; formatted only when the message is needed.
+template <>
+struct fmt::formatter<minke::Tensor> : fmt::formatter<std::string> {
+  auto format(const minke::Tensor& tensor, fmt::format_context& context) const {
+    return fmt::formatter<std::string>::format(tensor.describe(), context);
+  }
+};

@@ -1,0 +1,103 @@
+#pragma once
+// model/: a model is its parameter list and a composition of layers; loading, saving and scoring it.
+// May include layers/, quant/, text/, io/, kernels/, tensor/, config/ and base/.
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "layers/lm_head.h"
+#include "layers/mtp.h"
+
+namespace minke {
+
+struct ModelOptions {
+  DType compute = DType::bf16;
+  bool training = false;
+  bool recompute = false;
+  int64_t sequences = 1;         // of one micro-batch; training only
+  int64_t sequence_length = 1;   // training only
+  int64_t max_positions = 1;     // rotary table
+};
+
+// DeepSeek-V2 or V3. Owns its layers; weights, activations and packed matrices lie in the arena that it
+// was built on. Built on a counting arena it is the memory plan. Not thread-safe; parallel inside.
+class DeepseekModel {
+ public:
+  // What a training step asks for. The gradient of
+  //   gradient_scale·(Σ main losses + λ/D·Σ MTP losses) + balance_scale·(balance losses)
+  // is added to the weights' gradients.
+  struct StepOptions {
+    double gradient_scale = 1.0;  // 1 / tokens of the whole batch
+    double mtp_lambda = 0.0;
+    double balance_alpha = 0.0;
+    double balance_scale = 1.0;   // share of the batch's sequences that this micro-batch is
+  };
+  struct StepLosses {
+    double main = 0;              // Σ over tokens
+    std::vector<double> mtp;      // by depth, Σ over tokens
+    double balance = 0;           // Σ over MoE layers, of the mean sequence
+  };
+
+  DeepseekModel(const ModelConfig& config, const Weights& weights, Arena& arena,
+                const ModelOptions& options);
+  ~DeepseekModel();
+
+  // Packs the weights anew; after loading and after each optimiser step.
+  void refresh();
+
+  // Tokens of one window: sequence_length inputs and the targets that follow.
+  int64_t window() const { return options_.sequence_length + 1 + depth(); }
+  int64_t depth() const { return static_cast<int64_t>(mtp_.size()); }
+
+  // windows: [sequences, window()] token ids.
+  StepLosses forward_backward(std::span<const int32_t> windows, const StepOptions& step);
+  // The main loss alone, Σ over tokens.
+  double evaluate(std::span<const int32_t> windows);
+
+  // Tokens that each expert of each MoE layer (MTP modules' after the main model's) got in
+  // forward_backward() since the last reset; [layers, E].
+  std::vector<std::vector<int64_t>>& expert_loads() { return loads_; }
+  void reset_expert_loads();
+  // The balancing bias of each of those layers, f32 [E]; empty tensors for gates without one.
+  std::vector<Tensor> expert_biases() const;
+
+  // Inference: one sequence's cache in all layers.
+  struct Cache {
+    std::vector<Mla::Cache> layers;
+    int64_t length = 0;  // positions filled
+  };
+  Cache allocate_cache(Arena& arena, int64_t capacity) const;
+  // Runs tokens that follow the cache and returns the final norm's output [T, hidden], in the arena,
+  // which the caller releases. On a counting arena it only counts, and leaves the cache as it is.
+  // Errors: a token id outside the vocabulary, a full cache.
+  Tensor forward_cached(std::span<const int32_t> tokens, Cache& cache, AttentionForm form,
+                        Arena& arena) const;
+  // logits f32 [T, vocab] of such rows.
+  void logits(const Tensor& out, const Tensor& normed) const { head_.logits(out, normed); }
+
+  const ModelConfig& config() const { return config_; }
+
+ private:
+  struct TrainingState;
+
+  void load_windows(std::span<const int32_t> windows);
+  void forward();
+  void forward_mtp(const StepOptions& step, StepLosses& losses);
+  void backward(const StepOptions& step, StepLosses& losses);
+  void count_loads();
+  std::vector<const Block*> moe_blocks() const;
+
+  ModelConfig config_;
+  ModelOptions options_;
+  Tensor embedding_, embedding_gradient_;  // f32 [vocab, hidden]
+  RotaryTable rotary_;
+  std::vector<Block> blocks_;
+  RmsNorm norm_;
+  LmHead head_;
+  std::vector<MtpModule> mtp_;
+  std::vector<std::vector<int64_t>> loads_;
+  std::unique_ptr<TrainingState> training_;
+};
+
+}  // namespace minke

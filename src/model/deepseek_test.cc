@@ -1,0 +1,304 @@
+// The whole model's gradients against central differences on the scalar reference, for every kind of
+// layer and gate; and the numerics contract.
+#include "model/deepseek.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "base/random.h"
+#include "base/threads.h"
+#include "kernels/isa.h"
+
+namespace minke {
+namespace {
+
+// Odd on purpose: three heads, an expert width that no vector divides, everything in one small model.
+ModelConfig tiny_config() {
+  ModelConfig config;
+  config.vocab_size = 37;
+  config.hidden_size = 24;
+  config.intermediate_size = 44;
+  config.moe_intermediate_size = 20;
+  config.num_hidden_layers = 3;
+  config.num_nextn_predict_layers = 0;
+  config.first_k_dense_replace = 1;
+  config.num_attention_heads = 3;
+  config.n_routed_experts = 8;
+  config.n_shared_experts = 1;
+  config.num_experts_per_tok = 3;
+  config.n_group = 4;
+  config.topk_group = 2;
+  config.q_lora_rank = 18;
+  config.kv_lora_rank = 14;
+  config.qk_nope_head_dim = 10;
+  config.qk_rope_head_dim = 6;
+  config.v_head_dim = 12;
+  config.max_position_embeddings = 64;
+  return config;
+}
+
+struct Case {
+  friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+  std::string name;
+  std::function<void(ModelConfig&)> change;
+  bool recompute = false;
+};
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> all = {
+      {"v3", [](ModelConfig&) {}},
+      {"recompute", [](ModelConfig&) {}, true},
+      {"no_q_lora", [](ModelConfig& c) { c.q_lora_rank = 0; }, true},
+      {"yarn",
+       [](ModelConfig& c) {
+         c.rope_scaling.factor = 4;
+         c.rope_scaling.original_max_position_embeddings = 16;
+       }},
+      {"one_group", [](ModelConfig& c) { c.n_group = c.topk_group = 1; }},
+      {"no_shared_experts", [](ModelConfig& c) { c.n_shared_experts = 0; }},
+      {"mtp_2", [](ModelConfig& c) { c.num_nextn_predict_layers = 2; }, true},
+      {"tied", [](ModelConfig& c) { c.tie_word_embeddings = true; }},
+      {"v2_greedy",
+       [](ModelConfig& c) {
+         c.model_type = ModelType::deepseek_v2;
+         c.topk_method = TopkMethod::greedy;
+         c.scoring_func = ScoringFunc::softmax;
+         c.norm_topk_prob = false;
+         c.routed_scaling_factor = 1.0;
+       }},
+      {"v2_grouped",
+       [](ModelConfig& c) {
+         c.model_type = ModelType::deepseek_v2;
+         c.topk_method = TopkMethod::group_limited_greedy;
+         c.scoring_func = ScoringFunc::softmax;
+         c.norm_topk_prob = false;
+         c.routed_scaling_factor = 16.0;
+       }},
+  };
+  return all;
+}
+
+// A model with its memory, random weights and one batch of random windows.
+struct Fixture {
+  static constexpr int64_t sequences = 2, length = 7;
+
+  Fixture(const ModelConfig& config, DType compute, bool recompute)
+      : options{compute, true, recompute, sequences, length, length} {
+    Arena counting = Arena::counting();
+    const Weights planned_weights(config, counting, true);
+    const DeepseekModel planned(config, planned_weights, counting, options);
+    arena = Arena(counting.used());
+    weights = std::make_unique<Weights>(config, arena, true);
+    initialize_weights(*weights, 0.2, 6);
+    model = std::make_unique<DeepseekModel>(config, *weights, arena, options);
+    model->refresh();
+    Random random(11);
+    for (const Tensor& bias : model->expert_biases())
+      for (int64_t i = 0; bias && i < bias.size(); ++i)
+        bias.as<float>()[i] = static_cast<float>(0.01 * random.normal());
+    for (int64_t i = 0; i < sequences * model->window(); ++i)
+      windows.push_back(static_cast<int32_t>(random.below(config.vocab_size)));
+  }
+
+  DeepseekModel::StepOptions step() const {
+    return {1.0 / (sequences * length), 0.3, 0.01, 1.0};
+  }
+  // The scalar whose gradient forward_backward computes.
+  double loss() {
+    model->refresh();
+    model->reset_expert_loads();
+    const auto losses = model->forward_backward(windows, step());
+    double sum = losses.main * step().gradient_scale + losses.balance;
+    for (const double mtp : losses.mtp)
+      sum += step().mtp_lambda / losses.mtp.size() * mtp * step().gradient_scale;
+    loads = model->expert_loads();
+    return sum;
+  }
+  void clear_gradients() {
+    std::fill_n(weights->flat_gradients().as<float>(), weights->flat_gradients().size(), 0.0f);
+  }
+
+  ModelOptions options;
+  Arena arena = Arena::counting();
+  std::unique_ptr<Weights> weights;
+  std::unique_ptr<DeepseekModel> model;
+  std::vector<int32_t> windows;
+  std::vector<std::vector<int64_t>> loads;  // of the last loss()
+};
+
+// Runs the rest of a test on one implementation, then returns to the one before.
+struct UseIsa {
+  explicit UseIsa(Isa isa) : before(active_isa()) { set_active_isa(isa); }
+  ~UseIsa() { set_active_isa(before); }
+  Isa before;
+};
+
+class Gradients : public testing::TestWithParam<Case> {};
+
+// For each parameter: the slope along a random direction. The loss jumps where a token changes its
+// experts, so the step is made smaller until none does.
+TEST_P(Gradients, EqualCentralDifferences) {
+  const UseIsa reference(Isa::reference);
+  ModelConfig config = tiny_config();
+  GetParam().change(config);
+  Fixture f(config, DType::f32, GetParam().recompute);
+  f.clear_gradients();
+  f.loss();
+  const auto loads = f.loads;
+  const int64_t size = f.weights->flat_gradients().size();
+  const float* flat = f.weights->flat_gradients().as<float>();
+  const std::vector<float> gradient(flat, flat + size);
+  for (const Parameter& parameter : f.weights->parameters()) {
+    if (parameter.kind == ParameterKind::tied || parameter.kind == ParameterKind::buffer) continue;
+    Random random(5, hash_name(parameter.name));
+    const int64_t begin = f.weights->offset(parameter.name);
+    float* values = f.weights->flat_weights().as<float>() + begin;
+    const std::vector<float> saved(values, values + parameter.size());
+    std::vector<double> direction;
+    double analytic = 0, norm = 0;
+    for (int64_t i = 0; i < parameter.size(); ++i) {
+      // Partly along the gradient, so that the slope is never lost in rounding.
+      direction.push_back(0.02 * random.normal() + gradient[begin + i]);
+      norm += direction.back() * direction.back();
+    }
+    bool same_experts = true;
+    const auto loss_at = [&](double along) {
+      for (int64_t i = 0; i < parameter.size(); ++i)
+        values[i] = static_cast<float>(saved[i] + along * direction[i]);
+      const double loss = f.loss();
+      same_experts = same_experts && f.loads == loads;
+      return loss;
+    };
+    double step = 1.6e-2 / std::sqrt(norm), numeric = 0;
+    do {
+      step /= 4;
+      same_experts = true;
+      numeric = (loss_at(step) - loss_at(-step)) / (2 * step);
+    } while (!same_experts && step * std::sqrt(norm) > 1e-4);
+    std::copy(saved.begin(), saved.end(), values);
+    for (int64_t i = 0; i < parameter.size(); ++i) analytic += gradient[begin + i] * direction[i];
+    EXPECT_NEAR(numeric / std::sqrt(norm), analytic / std::sqrt(norm),
+                1e-3 + 1e-2 * std::abs(analytic) / std::sqrt(norm))
+        << parameter.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Model, Gradients, testing::ValuesIn(cases()),
+                         [](const auto& info) { return info.param.name; });
+
+// Fast paths agree with the reference: f32 closely, bf16 to its precision.
+TEST(Deepseek, EveryInstructionSetAgreesWithTheReference) {
+  ModelConfig config = tiny_config();
+  config.num_nextn_predict_layers = 1;
+  std::vector<float> expected;
+  double expected_loss = 0;
+  {
+    const UseIsa reference(Isa::reference);
+    Fixture f(config, DType::f32, false);
+    f.clear_gradients();
+    expected_loss = f.loss();
+    const float* flat = f.weights->flat_gradients().as<float>();
+    expected.assign(flat, flat + f.weights->flat_gradients().size());
+  }
+  double scale = 0;
+  for (const float value : expected) scale = std::max(scale, std::abs(static_cast<double>(value)));
+  for (const Isa isa : supported_isas())
+    for (const DType compute : {DType::f32, DType::bf16}) {
+      const UseIsa use(isa);
+      Fixture f(config, compute, true);
+      f.clear_gradients();
+      const double tolerance = compute == DType::f32 ? 1e-4 : 0.05;
+      EXPECT_NEAR(f.loss(), expected_loss, tolerance) << isa_name(isa);
+      const float* flat = f.weights->flat_gradients().as<float>();
+      double worst = 0;
+      for (size_t i = 0; i < expected.size(); ++i)
+        worst = std::max(worst, std::abs(static_cast<double>(flat[i]) - expected[i]));
+      EXPECT_LT(worst / scale, 2 * tolerance) << isa_name(isa) << " " << dtype_name(compute);
+    }
+}
+
+TEST(Deepseek, SameBitsForAnyNumberOfThreads) {
+  ModelConfig config = tiny_config();
+  config.num_nextn_predict_layers = 1;
+  const int before = thread_count();
+  for (const Isa isa : supported_isas()) {
+    const UseIsa use(isa);
+    std::vector<float> expected;
+    for (const int threads : {1, 2, 3}) {
+      set_thread_count(threads);
+      Fixture f(config, DType::bf16, false);
+      f.clear_gradients();
+      f.loss();
+      const float* flat = f.weights->flat_gradients().as<float>();
+      const std::vector<float> gradient(flat, flat + f.weights->flat_gradients().size());
+      if (threads == 1) expected = gradient;
+      EXPECT_EQ(gradient, expected) << isa_name(isa) << ", " << threads << " threads";
+    }
+  }
+  set_thread_count(before);
+}
+
+// Inference on the same weights.
+struct Inference {
+  Inference(const ModelConfig& config, const Weights& weights, DType compute, int64_t capacity)
+      : config(config), options{compute, false, false, 1, 1, capacity} {
+    Arena counting = Arena::counting();
+    DeepseekModel planned(config, weights, counting, options);
+    auto cache_plan = planned.allocate_cache(counting, capacity);
+    const std::vector<int32_t> tokens(static_cast<size_t>(capacity));
+    planned.forward_cached(tokens, cache_plan, AttentionForm::expanded, counting);
+    planned.forward_cached(tokens, cache_plan, AttentionForm::absorbed, counting);
+    arena = Arena(counting.high_water() + capacity * config.vocab_size * 4 + 64);
+    model = std::make_unique<DeepseekModel>(config, weights, arena, options);
+    model->refresh();
+    cache = model->allocate_cache(arena, capacity);
+  }
+  // Logits of the tokens' rows.
+  std::vector<float> run(std::span<const int32_t> tokens, AttentionForm form) {
+    const int64_t mark = arena.mark(), count = static_cast<int64_t>(tokens.size());
+    const Tensor logits = arena.allocate(DType::f32, {count, config.vocab_size});
+    model->logits(logits, model->forward_cached(tokens, cache, form, arena));
+    const std::vector<float> values(logits.as<float>(), logits.as<float>() + logits.size());
+    arena.release(mark);
+    return values;
+  }
+  ModelConfig config;
+  ModelOptions options;
+  Arena arena = Arena::counting();
+  std::unique_ptr<DeepseekModel> model;
+  DeepseekModel::Cache cache;
+};
+
+TEST(Deepseek, ChunksGiveTheBitsOfTheWholeAndAbsorbedIsClose) {
+  for (const int64_t q_lora_rank : {18, 0}) {
+    ModelConfig config = tiny_config();
+    config.q_lora_rank = q_lora_rank;
+    for (const DType compute : {DType::f32, DType::bf16}) {
+      Fixture f(config, compute, false);
+      const std::vector<int32_t> tokens(f.windows.begin(), f.windows.begin() + 8);
+      const std::span<const int32_t> all(tokens);
+      const auto whole = Inference(config, *f.weights, compute, 8).run(all, AttentionForm::expanded);
+      Inference chunked(config, *f.weights, compute, 8);
+      std::vector<float> parts;
+      for (const auto& chunk : {all.subspan(0, 3), all.subspan(3, 1), all.subspan(4)})
+        for (const float value : chunked.run(chunk, AttentionForm::expanded))
+          parts.push_back(value);
+      EXPECT_EQ(whole, parts);
+
+      const auto absorbed =
+          Inference(config, *f.weights, compute, 8).run(all, AttentionForm::absorbed);
+      double worst = 0, largest = 0;
+      for (size_t i = 0; i < whole.size(); ++i) {
+        worst = std::max(worst, std::abs(static_cast<double>(whole[i]) - absorbed[i]));
+        largest = std::max(largest, std::abs(static_cast<double>(whole[i])));
+      }
+      EXPECT_LT(worst / largest, compute == DType::f32 ? 1e-5 : 0.05);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace minke
