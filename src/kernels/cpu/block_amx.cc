@@ -1,16 +1,10 @@
 #if defined(__x86_64__)
 // The bf16 product by AMX's TDPBF16PS.
+#include "kernels/cpu/tile_configuration.h"
 #include "kernels/cpu/tiles.h"
 
 namespace minke::cpu {
 namespace {
-
-// The layout that LDTILECFG reads.
-struct alignas(64) TileConfiguration {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
 
 // In assembly, because GCC 12's intrinsics take no template parameter as a tile's number.
 struct Amx {

@@ -85,7 +85,8 @@ inline V exponential(V x) {
   r = fma(n, splat(2.12194440e-4f), r);
   V y = splat(1.0f / 5040);
   const float coefficients[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
-  for (const float coefficient : coefficients) y = fma(y, r, splat(coefficient));
+#pragma GCC unroll 7
+  for (int i = 0; i < 7; ++i) y = fma(y, r, splat(coefficients[i]));
   const V result = floats(add_words(words(y), shift_left(words(shifted), 23)));
   return if_less(x, lowest, splat(0), result);
 }
