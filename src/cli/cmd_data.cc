@@ -1,0 +1,139 @@
+// minke data prepare | inspect
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "data/prepare.h"
+#include "data/token_dataset.h"
+#include "text/tokenizer.h"
+#include "text/utf8.h"
+
+namespace minke {
+namespace {
+
+struct PrepareArguments {
+  std::vector<std::string> inputs;
+  std::string tokenizer, output, near_duplicates = "0.8";
+  PrepareOptions options;
+  bool json = false;
+};
+
+struct InspectArguments {
+  std::string folder, split = "train";
+  int64_t batch = 0, count = 2;
+  WindowOptions window{.sequence_length = 256};
+  bool json = false;
+};
+
+void prepare(PrepareArguments arguments) {
+  PrepareOptions& options = arguments.options;
+  options.inputs.assign(arguments.inputs.begin(), arguments.inputs.end());
+  options.tokenizer = arguments.tokenizer;
+  options.output = arguments.output;
+  const bool off = arguments.near_duplicates == "off";
+  if (!off && !CLI::detail::lexical_cast(arguments.near_duplicates, options.near_duplicates))
+    fail_usage("--near-duplicates is a number or \"off\", not \"{}\"", arguments.near_duplicates);
+  if (off) options.near_duplicates = 0;
+  const DatasetIndex index = prepare_data(options);
+  if (arguments.json) std::printf("%s\n", index_summary(index).c_str());
+}
+
+// The sequence with a bar between tokens; line ends stay, behind a sign.
+std::string with_boundaries(const Tokenizer& tokenizer, std::span<const int32_t> ids) {
+  std::string text;
+  for (const int32_t id : ids) {
+    for (const char byte : tokenizer.token_bytes(id)) {
+      if (byte == '\n') text += "⏎";
+      text += byte;
+    }
+    text += "│";
+  }
+  return repair_utf8(text);
+}
+
+void inspect(const InspectArguments& arguments) {
+  if (arguments.count < 1 || arguments.batch < 0)
+    fail_usage("--count must be at least 1 and --batch not negative");
+  const Split split = arguments.split == "train" ? Split::train : Split::validation;
+  const TokenDataset dataset(arguments.folder, split, arguments.window);
+  const Tokenizer tokenizer = Tokenizer::load(arguments.folder);
+  std::vector<int32_t> ids(arguments.count * dataset.window());
+  const int64_t first = arguments.batch * arguments.count;
+  dataset.read_sequences(first, arguments.count, ids.data());
+
+  nlohmann::ordered_json output = nlohmann::ordered_json::parse(index_summary(dataset.index()));
+  if (!arguments.json) std::printf("%s\n", output.dump(2).c_str());
+  for (int64_t i = 0; i < arguments.count; ++i) {
+    const auto sequence =
+        std::span<const int32_t>(ids).subspan(i * dataset.window(), dataset.window());
+    output["sequences"].push_back({{"sequence", first + i},
+                                   {"ids", sequence},
+                                   {"text", repair_utf8(tokenizer.decode(sequence))},
+                                   {"target_bytes", dataset.target_bytes(sequence)}});
+    if (!arguments.json)
+      std::printf("\n--- %s sequence %lld: %lld tokens, %lld bytes of text to predict\n%s\n",
+                  arguments.split.c_str(), static_cast<long long>(first + i),
+                  static_cast<long long>(dataset.window()),
+                  static_cast<long long>(dataset.target_bytes(sequence)),
+                  with_boundaries(tokenizer, sequence).c_str());
+  }
+  if (arguments.json) std::printf("%s\n", output.dump().c_str());
+}
+
+void add_prepare(CLI::App& data) {
+  auto arguments = std::make_shared<PrepareArguments>();
+  PrepareOptions& options = arguments->options;
+  CLI::App* command = data.add_subcommand("prepare", "Turn text into token shards");
+  command->add_option("--input", arguments->inputs, "Files and folders of text")->required();
+  command->add_option("--tokenizer", arguments->tokenizer, "Folder of a tokenizer")->required();
+  command->add_option("--output", arguments->output, "Folder for the shards")->required();
+  command->add_option("--validation-fraction", options.validation_fraction, "Share held out")
+      ->capture_default_str();
+  command->add_option("--fim-rate", options.fim_rate, "Share of documents for fill-in-the-middle")
+      ->capture_default_str();
+  command
+      ->add_option("--near-duplicates", arguments->near_duplicates,
+                   "Similarity from which a document is left out, or off")
+      ->capture_default_str();
+  command->add_option("--shard-tokens", options.shard_tokens, "Tokens in a shard")
+      ->capture_default_str();
+  command->add_option("--text-field", options.corpus.text_field, "JSONL's field with the text")
+      ->capture_default_str();
+  command->add_option("--max-bytes", options.corpus.max_bytes,
+                      "Use a sample of about this many bytes");
+  command->add_option("--seed", options.seed, "Of fill-in-the-middle")->capture_default_str();
+  command->add_flag("--json", arguments->json, "Print the index");
+  command->callback([arguments] { prepare(*arguments); });
+}
+
+void add_inspect(CLI::App& data) {
+  auto arguments = std::make_shared<InspectArguments>();
+  CLI::App* command = data.add_subcommand("inspect", "Show prepared data as text");
+  command->add_option("folder", arguments->folder, "Folder with index.json")->required();
+  command->add_option("--split", arguments->split, "train or validation")
+      ->check(CLI::IsMember({"train", "validation"}))
+      ->capture_default_str();
+  command->add_option("--batch", arguments->batch, "Which batch of --count sequences")
+      ->capture_default_str();
+  command->add_option("--count", arguments->count, "Sequences to show")->capture_default_str();
+  command->add_option("--sequence-length", arguments->window.sequence_length, "Tokens")
+      ->capture_default_str();
+  command->add_option("--seed", arguments->window.seed, "Of the shuffle")->capture_default_str();
+  command->add_flag("--json", arguments->json, "Print one JSON object");
+  command->callback([arguments] { inspect(*arguments); });
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app) {
+  CLI::App* data = app.add_subcommand("data", "Prepare and inspect training data");
+  data->require_subcommand(1);
+  add_prepare(*data);
+  add_inspect(*data);
+}
+
+}  // namespace minke
