@@ -84,7 +84,8 @@ void visit_fields(OptimizerConfig& c, Visit&& visit) {
               "muon takes the matrices and leaves embedding, head, norms and router to AdamW"},
         c.kind);
   visit(Field{"learning_rate", "AdamW's, at its peak", 0, 10}, c.learning_rate);
-  visit(Field{"muon_learning_rate", "Muon's, at its peak", 0, 10}, c.muon_learning_rate);
+  visit(Field{"muon_learning_rate", "Muon's, at its peak; 0: the same as AdamW's", 0, 10},
+        c.muon_learning_rate);
   visit(Field{"muon_momentum", "Muon's momentum", 0, 1}, c.muon_momentum);
   visit(Field{"beta1", "decay of AdamW's first moment", 0, 1}, c.beta1);
   visit(Field{"beta2", "decay of AdamW's second moment", 0, 1}, c.beta2);

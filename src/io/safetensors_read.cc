@@ -105,6 +105,7 @@ std::vector<StoredTensor> read_header(std::span<const std::byte> bytes, const st
   for (const auto& [name, entry] : header.items())
     if (name != "__metadata__") tensors.push_back(read_entry(name, entry, data, file));
   std::vector<const StoredTensor*> pointers;
+  pointers.reserve(tensors.size());
   for (const StoredTensor& tensor : tensors) pointers.push_back(&tensor);
   check_cover(std::move(pointers), data, file);
   return tensors;

@@ -126,7 +126,8 @@ TEST_F(LedgerTest, TableTellsEverything) {
 TEST_F(LedgerTest, LongCurvesAreThinned) {
   Ledger l = example();
   l.curve.clear();
-  for (int i = 1; i <= 1000; ++i) l.curve.push_back({i, i * 256, i * 1.0, 5.0, std::nullopt, 0.0});
+  for (int i = 1; i <= 1000; ++i)
+    l.curve.push_back({i, i * int64_t{256}, i * 1.0, 5.0, std::nullopt, 0.0});
   const std::string table = ledger_table(l);
   EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 15 + 2 + 20);
   EXPECT_NE(table.find("    1000        256,000"), std::string::npos) << table;
@@ -147,7 +148,7 @@ TEST_F(LedgerTest, MetricsResume) {
   const auto lines = read_metrics(path);
   ASSERT_EQ(lines.size(), 4);
   EXPECT_EQ(lines[3]["loss"], 1.0);
-  MetricsWriter(path, -1);
+  const MetricsWriter anew(path, -1);
   EXPECT_EQ(read_metrics(path).size(), 0);
   EXPECT_EQ(read_metrics(folder_ / "none.jsonl").size(), 0);
 }
