@@ -20,8 +20,10 @@
 namespace minke {
 namespace {
 
-constexpr double run_seconds = 0.01;  // of one measurement
-constexpr int runs = 9;               // of which the best counts: others may use the machine too
+constexpr double run_seconds = 0.008;  // of one measurement
+// Rounds over everything that is measured, of which the best counts: others may use the machine
+// too, and often for longer than one measurement takes.
+constexpr int rounds = 20;
 
 std::vector<cpu::PeakUnit> units() {
   std::vector<cpu::PeakUnit> all = {cpu::peak_f32_portable};
@@ -50,13 +52,18 @@ double thread_seconds() {
   return time.tv_sec + time.tv_nsec * 1e-9;
 }
 
-// Best rate of `work(times)` while every thread does it: times per second of one core.
-double best_rate(const std::function<void(int64_t times)>& work) {
+// Something to do a number of times on every thread at once, and its best rate.
+struct Loop {
+  cpu::PeakLoop work;
   int64_t times = 1024;
-  while (seconds_of([&] { work(times); }) < run_seconds) times *= 2;
-  std::vector<double> rates(thread_count());
-  double best = 0;
-  for (int run = 0; run < runs; ++run) {
+  double best = 0;  // times per second of one core
+
+  explicit Loop(cpu::PeakLoop loop) : work(loop) {
+    while (seconds_of([&] { work(times); }) < run_seconds) times *= 2;
+  }
+
+  void run() {
+    std::vector<double> rates(thread_count());
     parallel_for(thread_count(), [&](int64_t i) {
       const double start = thread_seconds();
       work(times);
@@ -64,49 +71,55 @@ double best_rate(const std::function<void(int64_t times)>& work) {
     });
     best = std::max(best, std::accumulate(rates.begin(), rates.end(), 0.0) / thread_count());
   }
-  return best;
-}
+};
 
-double measure_clock() {
-  constexpr double cycles = 3;  // of one multiplication
-  return cycles * best_rate([](int64_t times) { cpu::multiply_chain(times); });
-}
-
-double measure_unit(const cpu::PeakUnit& unit) {
-  const int cores = std::min(thread_count(), machine().cores);
-  return unit.operations * cores * best_rate(unit.run);
-}
-
-// The best of several ways to read memory that no cache holds: each thread its own part in one or
-// in four streams, or pieces dealt out in order.
-double measure_memory() {
-  const int threads = thread_count();
-  const int64_t unit = int64_t{1024} * threads;
-  const int64_t bytes = std::min(int64_t{256} << 20, machine().memory_bytes / 8) / unit * unit;
-  Arena arena(bytes);
-  const Tensor block = arena.allocate(DType::f32, {bytes / 4});
-  const char* data = reinterpret_cast<const char*>(block.data);
-  const int64_t part = bytes / threads;
-  parallel_for(threads, [&](int64_t i) { std::memset(block.data + i * part, 1, part); });
-
-  const auto read_parts = [&](int streams) {
-    const int64_t stream = part / streams;
-    parallel_for(threads,
-                 [&](int64_t i) { cpu::read_streams(data + i * part, stream, stream, streams); });
-  };
-  const int64_t piece = std::max<int64_t>(256, part / 64 / 256 * 256);
-  const auto deal_pieces = [&] {
-    parallel_for(bytes / piece,
-                 [&](int64_t i) { cpu::read_streams(data + i * piece, piece, 0, 1); });
-  };
-  double best = 0;
-  for (int run = 0; run < runs; ++run) {
-    best = std::max(best, bytes / seconds_of([&] { read_parts(1); }));
-    best = std::max(best, bytes / seconds_of([&] { read_parts(4); }));
-    best = std::max(best, bytes / piece * piece / seconds_of(deal_pieces));
+// Several ways to read memory that no cache holds, and the best rate of any.
+class MemoryReads {
+ public:
+  void run() {
+    time([&] { read_parts(1); });
+    time([&] { read_parts(4); });
+    time([&] { deal_pieces(); });
   }
-  return best;
-}
+  double best() const { return best_; }
+
+ private:
+  static int64_t buffer_bytes() {
+    const int64_t unit = int64_t{65536} * thread_count();
+    return std::max(unit, std::min(int64_t{256} << 20, machine().memory_bytes / 8) / unit * unit);
+  }
+
+  template <typename Read>
+  void time(const Read& read) {
+    best_ = std::max(best_, bytes_ / seconds_of(read));
+  }
+
+  // Every thread its own part, in one or more streams.
+  void read_parts(int streams) {
+    const int64_t part = bytes_ / thread_count(), stream = part / streams;
+    parallel_for(thread_count(),
+                 [&](int64_t i) { cpu::read_streams(data_ + i * part, stream, stream, streams); });
+  }
+
+  // Pieces dealt out in order.
+  void deal_pieces() {
+    const int64_t piece = bytes_ / thread_count() / 64;
+    parallel_for(bytes_ / piece,
+                 [&](int64_t i) { cpu::read_streams(data_ + i * piece, piece, 0, 1); });
+  }
+
+  int64_t bytes_ = buffer_bytes();
+  Arena arena_{bytes_};
+  const char* data_ = written(arena_, bytes_);
+  double best_ = 0;
+
+  // Pages that nobody wrote to would all be the same page of zeros.
+  static const char* written(Arena& arena, int64_t bytes) {
+    const Tensor block = arena.allocate(DType::f32, {bytes / 4});
+    std::memset(block.data, 1, bytes);
+    return reinterpret_cast<const char*>(block.data);
+  }
+};
 
 Peaks load_or_measure(int threads) {
   if (const std::optional<Peaks> kept = load_peaks(threads)) return *kept;
@@ -123,12 +136,25 @@ Peaks load_or_measure(int threads) {
 }  // namespace
 
 Peaks measure_peaks() {
+  constexpr double cycles_of_multiplication = 3;
+  const std::vector<cpu::PeakUnit> all = units();
+  std::vector<Loop> loops;
+  for (const cpu::PeakUnit& unit : all) loops.emplace_back(unit.run);
+  Loop clock([](int64_t times) { cpu::multiply_chain(times); });
+  MemoryReads memory;
+  for (int round = 0; round < rounds; ++round) {
+    for (Loop& loop : loops) loop.run();
+    clock.run();
+    memory.run();
+  }
+
   Peaks peaks;
   peaks.threads = thread_count();
-  peaks.clock_hz = measure_clock();
-  for (const cpu::PeakUnit& unit : units())
-    peaks.units.push_back({unit.dtype, unit.isa, measure_unit(unit)});
-  peaks.memory_bytes_per_second = measure_memory();
+  peaks.clock_hz = cycles_of_multiplication * clock.best;
+  peaks.memory_bytes_per_second = memory.best();
+  const int cores = std::min(thread_count(), machine().cores);
+  for (size_t i = 0; i < all.size(); ++i)
+    peaks.units.push_back({all[i].dtype, all[i].isa, all[i].operations * cores * loops[i].best});
   return peaks;
 }
 

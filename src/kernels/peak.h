@@ -5,7 +5,7 @@
 
 namespace minke {
 
-// Measures with thread_count() threads; takes about two seconds and at most 256 MiB.
+// Measures with thread_count() threads; takes about three seconds and at most 256 MiB.
 Peaks measure_peaks();
 
 // The peaks for thread_count() threads: those kept in the cache folder, or measured now and kept.

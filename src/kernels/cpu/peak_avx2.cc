@@ -10,19 +10,20 @@ constexpr int accumulators = 12;
 
 void run_f32(int64_t times) {
   __m256 sums[accumulators], factor = _mm256_set1_ps(0.5f);
-  for (__m256& sum : sums) sum = _mm256_setzero_ps();
-  __asm__ volatile("" : "+x"(factor));
+#pragma GCC unroll 24
+  for (int j = 0; j < accumulators; ++j) sums[j] = _mm256_setzero_ps();
   for (int64_t i = 0; i < times; ++i) {
 #pragma GCC unroll 12
-    for (int j = 0; j < accumulators; ++j) sums[j] = _mm256_fmadd_ps(sums[j], factor, factor);
+    for (int j = 0; j < accumulators; ++j)
+      __asm__ volatile("vfmadd231ps %1, %1, %0" : "+x"(sums[j]) : "x"(factor));
   }
-  __asm__ volatile("" : "+m"(sums));
 }
 
 // Without VNNI a product of bytes is three instructions.
 void run_int8(int64_t times) {
   __m256i sums[accumulators], bytes = _mm256_set1_epi8(1), ones = _mm256_set1_epi16(1);
-  for (__m256i& sum : sums) sum = _mm256_setzero_si256();
+#pragma GCC unroll 24
+  for (int j = 0; j < accumulators; ++j) sums[j] = _mm256_setzero_si256();
   __asm__ volatile("" : "+x"(ones));
   for (int64_t i = 0; i < times; ++i) {
 #pragma GCC unroll 12

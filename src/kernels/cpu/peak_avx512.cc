@@ -6,18 +6,18 @@
 namespace minke::cpu {
 namespace {
 
-constexpr int accumulators = 24;
+constexpr int accumulators = 24;  // more than any unit's latency times its width
 
 void run(int64_t times) {
   __m512 sums[accumulators];
   __m512 factor = _mm512_set1_ps(0.5f);
-  for (__m512& sum : sums) sum = _mm512_setzero_ps();
-  __asm__ volatile("" : "+v"(factor));
+#pragma GCC unroll 24
+  for (int j = 0; j < accumulators; ++j) sums[j] = _mm512_setzero_ps();
   for (int64_t i = 0; i < times; ++i) {
 #pragma GCC unroll 24
-    for (int j = 0; j < accumulators; ++j) sums[j] = _mm512_fmadd_ps(sums[j], factor, factor);
+    for (int j = 0; j < accumulators; ++j)
+      __asm__ volatile("vfmadd231ps %1, %1, %0" : "+v"(sums[j]) : "v"(factor));
   }
-  __asm__ volatile("" : "+m"(sums));
 }
 
 }  // namespace

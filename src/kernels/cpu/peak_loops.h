@@ -1,6 +1,6 @@
 #pragma once
 // Loops that do nothing but keep an arithmetic unit busy, on plain pointers; one file for each
-// instruction set.
+// instruction set. Instructions are written in assembly, so that no compiler adds any to them.
 
 #include <cstdint>
 

@@ -6,18 +6,18 @@
 namespace minke::cpu {
 namespace {
 
-constexpr int accumulators = 24;
+constexpr int accumulators = 24;  // more than any unit's latency times its width
 
 void run(int64_t times) {
   __m512i sums[accumulators];
   __m512i factor = _mm512_set1_epi32(0x01010101);
-  for (__m512i& sum : sums) sum = _mm512_setzero_si512();
-  __asm__ volatile("" : "+v"(factor));
+#pragma GCC unroll 24
+  for (int j = 0; j < accumulators; ++j) sums[j] = _mm512_setzero_si512();
   for (int64_t i = 0; i < times; ++i) {
 #pragma GCC unroll 24
-    for (int j = 0; j < accumulators; ++j) sums[j] = _mm512_dpbusd_epi32(sums[j], factor, factor);
+    for (int j = 0; j < accumulators; ++j)
+      __asm__ volatile("vpdpbusd %1, %1, %0" : "+v"(sums[j]) : "v"(factor));
   }
-  __asm__ volatile("" : "+m"(sums));
 }
 
 }  // namespace
