@@ -11,5 +11,6 @@ namespace minke {
 void add_tokenizer_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_ledger_command(CLI::App& app);
+void add_bench_command(CLI::App& app);
 
 }  // namespace minke

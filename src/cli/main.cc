@@ -42,6 +42,7 @@ void add_global_options(CLI::App& app, GlobalOptions& options) {
 void add_commands(CLI::App& app) {
   add_tokenizer_command(app);
   add_ledger_command(app);
+  add_bench_command(app);
 }
 
 // "unknown command 'trian', did you mean 'train'?", or "" when the commands in `args` exist.

@@ -15,6 +15,7 @@
 #include "base/threads.h"
 #include "kernels/cpu/features.h"
 #include "kernels/cpu/peak_loops.h"
+#include "kernels/isa.h"
 #include "tensor/arena.h"
 
 namespace minke {
@@ -167,6 +168,16 @@ const Peaks& measured_peaks() {
   return found != by_threads.end()
              ? found->second
              : by_threads.emplace(threads, load_or_measure(threads)).first->second;
+}
+
+double measured_flops(const Peaks& peaks, DType dtype) {
+  const Isa isa = active_isa();
+  const std::string name(isa_name(isa == Isa::reference ? Isa::portable : isa));
+  const double own = peaks.of(std::string(dtype_name(dtype)), name);
+  if (own > 0) return own;
+  // Sets with an instruction for bf16 compute f32 as avx512 does.
+  const double f32 = peaks.of("f32", name);
+  return f32 > 0 ? f32 : peaks.of("f32", "avx512");
 }
 
 }  // namespace minke

@@ -2,6 +2,7 @@
 // Measures what arithmetic and memory can do at most on this machine.
 
 #include "base/peaks.h"
+#include "tensor/dtype.h"
 
 namespace minke {
 
@@ -10,5 +11,10 @@ Peaks measure_peaks();
 
 // The peaks for thread_count() threads: those kept in the cache folder, or measured now and kept.
 const Peaks& measured_peaks();
+
+// The measured peak of products of f32 or bf16, in FLOP/s, on the active instruction set: that of
+// its own instructions for the dtype, or of f32 where it has none (the reference counts as
+// portable).
+double measured_flops(const Peaks& peaks, DType dtype);
 
 }  // namespace minke
