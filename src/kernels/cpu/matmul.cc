@@ -26,13 +26,14 @@ int64_t piece(int64_t count, int64_t limit, int64_t unit) {
   return round_up((count + pieces - 1) / pieces, unit);
 }
 
-// One call's work: tiles of rows × columns of every group's result, cut by the shapes alone.
+// One call's work: tiles of rows × columns of every group's result. Where they are cut changes no
+// bit, because every element of the result is summed by itself.
 class Tiling {
  public:
   Tiling(std::span<const int64_t> group_rows, int64_t columns, int64_t tile_rows,
          int64_t tile_columns)
       : rows_(group_rows.begin(), group_rows.end()), columns_(columns), tile_rows_(tile_rows) {
-    constexpr int64_t enough = 24;  // tasks, for balance
+    const int64_t enough = 2 * thread_count();  // tasks, for balance
     do {
       tile_columns_ = piece(columns, tile_columns, panel_width);
       across_ = (columns + tile_columns_ - 1) / tile_columns_;

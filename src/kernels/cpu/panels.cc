@@ -85,20 +85,29 @@ void left_from_columns(const Arithmetic& math, Product& product, char* out, cons
   product.steps = steps;
 }
 
+namespace {
+
+// Panels whose distance is a power of two would fall on the same lines of the cache.
+int64_t right_panel_bytes(const Arithmetic& math, int64_t inner) {
+  return (math.steps(inner) + 1) * 64;
+}
+
+}  // namespace
+
 int64_t right_bytes(const Arithmetic& math, int64_t inner, int64_t columns) {
-  return math.steps(inner) * 64 * (round_up(columns, panel_width) / panel_width);
+  return right_panel_bytes(math, inner) * (round_up(columns, panel_width) / panel_width);
 }
 
 void right_from_columns(const Arithmetic& math, Product& product, char* out, const char* in,
                         int64_t in_row, int64_t inner, int64_t columns) {
-  const int64_t panel = math.steps(inner) * 64;
+  const int64_t panel = right_panel_bytes(math, inner), used = math.steps(inner) * 64;
   const int64_t filled = (inner + math.per_step - 1) / math.per_step * 64;
   panels_from_columns(math, out, panel, 64, in, in_row, inner, columns);
   product.b = out;
   product.b_panel = panel;
   product.panels = round_up(columns, panel_width) / panel_width;
-  for (int64_t p = 0; p < product.panels && filled < panel; ++p)
-    std::memset(out + p * panel + filled, 0, panel - filled);
+  for (int64_t p = 0; p < product.panels && filled < used; ++p)
+    std::memset(out + p * panel + filled, 0, used - filled);
 }
 
 void convert_row(const Kernels& k, char* out, DType out_dtype, const char* in, DType in_dtype,

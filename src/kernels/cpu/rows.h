@@ -26,6 +26,8 @@ inline void transpose(char* out, int64_t out_row, const char* in, int64_t in_row
 inline void interleave(char* out, int64_t out_panel, const uint16_t* even, const uint16_t* odd,
                        int64_t columns) {
   int64_t i = 0;
+  for (; odd && i + 32 <= columns; i += 32, out += 2 * out_panel)
+    interleave32(out, out + out_panel, even + i, odd + i);
   for (; i + 16 <= columns; i += 16, out += out_panel) {
     const W upper = odd ? shift_left(load_halves(odd + i), 16) : splat_word(0);
     store_words(out, bit_or(upper, load_halves(even + i)));

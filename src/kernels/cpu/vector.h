@@ -80,6 +80,17 @@ __m512i pick(__m512i a, __m512i b) {
   return _mm512_maskz_shuffle_i32x4(all, a, b, quarters);
 }
 
+// Words (even[i], odd[i]) of 32 halves each: the first 16 to low, the others to high.
+inline void interleave32(char* low, char* high, const uint16_t* even, const uint16_t* odd) {
+  const __m512i a = _mm512_loadu_si512(even), b = _mm512_loadu_si512(odd);
+  // Unpacking works inside quarters, so the quarters change places first.
+  const __m512i order = _mm512_set_epi64(7, 3, 6, 2, 5, 1, 4, 0);
+  const __m512i x = _mm512_maskz_permutexvar_epi64(0xff, order, a);
+  const __m512i y = _mm512_maskz_permutexvar_epi64(0xff, order, b);
+  _mm512_storeu_si512(low, _mm512_unpacklo_epi16(x, y));
+  _mm512_storeu_si512(high, _mm512_unpackhi_epi16(x, y));
+}
+
 // out[c][r] = in[r][c] for 16 × 16 words.
 inline void transpose16(char* out, int64_t out_row, const char* in, int64_t in_row) {
   __m512i a[16], b[16];
@@ -301,6 +312,13 @@ inline void transpose16(char* out, int64_t out_row, const char* in, int64_t in_r
     for (int c = 0; c < 16; ++c) std::memcpy(out + c * out_row + 4 * r, in + r * in_row + 4 * c, 4);
 }
 
+#endif
+
+#if !defined(__AVX512F__)
+inline void interleave32(char* low, char* high, const uint16_t* even, const uint16_t* odd) {
+  store_words(low, bit_or(shift_left(load_halves(odd), 16), load_halves(even)));
+  store_words(high, bit_or(shift_left(load_halves(odd + 16), 16), load_halves(even + 16)));
+}
 #endif
 
 // The numbers 0 to 15.
