@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -34,6 +35,15 @@ int64_t file_size(int descriptor, const fs::path& path) {
   if (::fstat(descriptor, &status) != 0) fail_system("cannot read", path);
   if (S_ISDIR(status.st_mode)) fail("cannot read {}: it is a folder, a file was expected", path.string());
   return status.st_size;
+}
+
+// The next bytes of a file, 0 at its end.
+size_t read_some(int descriptor, std::span<char> buffer, const fs::path& path) {
+  for (;;) {
+    const ssize_t count = ::read(descriptor, buffer.data(), buffer.size());
+    if (count >= 0) return static_cast<size_t>(count);
+    if (errno != EINTR) fail_system("cannot read", path);
+  }
 }
 
 // A rename is on disk only when its folder is.
@@ -76,16 +86,13 @@ std::string read_file(const fs::path& path, int64_t max_bytes) {
   if (size > max_bytes)
     fail("{} has {} bytes, at most {} were expected here", path.string(), size, max_bytes);
   std::string content;
-  char buffer[1 << 16];
-  for (;;) {
-    const ssize_t count = ::read(file.value, buffer, sizeof buffer);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail_system("cannot read", path);
-    if (count == 0) return content;
-    content.append(buffer, static_cast<size_t>(count));
+  std::vector<char> buffer(1 << 16);
+  while (const size_t count = read_some(file.value, buffer, path)) {
+    content.append(buffer.data(), count);
     if (static_cast<int64_t>(content.size()) > max_bytes)
       fail("{} has more than the {} bytes expected here", path.string(), max_bytes);
   }
+  return content;
 }
 
 void write_file(const fs::path& path, std::string_view content) {
@@ -190,10 +197,13 @@ std::string sha256(std::string_view content) {
   return digest.hex();
 }
 
+// Read in pieces: a mapping would count as this process's memory.
 std::string sha256_file(const fs::path& path) {
-  const MappedFile file(path);
+  const Descriptor file(path, O_RDONLY);
+  file_size(file.value, path);
   Sha256 digest;
-  digest.add(file.bytes().data(), file.bytes().size());
+  std::vector<char> buffer(1 << 20);
+  while (const size_t count = read_some(file.value, buffer, path)) digest.add(buffer.data(), count);
   return digest.hex();
 }
 

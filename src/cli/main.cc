@@ -41,6 +41,8 @@ void add_global_options(CLI::App& app, GlobalOptions& options) {
 
 void add_commands(CLI::App& app) {
   add_tokenizer_command(app);
+  add_data_command(app);
+  add_train_command(app);
   add_ledger_command(app);
   add_bench_command(app);
 }

@@ -147,8 +147,11 @@ void DeepseekModel::forward() {
   norm_.forward(state.normed[0], *x);
 }
 
-double DeepseekModel::evaluate(std::span<const int32_t> windows) {
+double DeepseekModel::evaluate(std::span<const int32_t> windows, int64_t count) {
   load_windows(windows);
+  const Tensor& targets = training_->shifted[1];
+  std::fill(targets.as<int32_t>() + count * options_.sequence_length,
+            targets.as<int32_t>() + targets.size(), -1);
   forward();
   return head_.loss(training_->normed[0], training_->shifted[1], training_->head, Tensor(), 0.0f);
 }

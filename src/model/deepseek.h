@@ -52,8 +52,8 @@ class DeepseekModel {
 
   // windows: [sequences, window()] token ids.
   StepLosses forward_backward(std::span<const int32_t> windows, const StepOptions& step);
-  // The main loss alone, Σ over tokens.
-  double evaluate(std::span<const int32_t> windows);
+  // The main loss alone, Σ over the tokens of the first `count` windows.
+  double evaluate(std::span<const int32_t> windows, int64_t count);
 
   // Tokens that each expert of each MoE layer (MTP modules' after the main model's) got in
   // forward_backward() since the last reset; [layers, E].

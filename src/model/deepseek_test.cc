@@ -210,7 +210,7 @@ TEST(Deepseek, EveryInstructionSetAgreesWithTheReference) {
       const UseIsa use(isa);
       Fixture f(config, compute, true);
       f.clear_gradients();
-      const double tolerance = compute == DType::f32 ? 1e-4 : 0.05;
+      const double tolerance = compute == DType::f32 ? 1e-4 : 0.1;
       EXPECT_NEAR(f.loss(), expected_loss, tolerance) << isa_name(isa);
       const float* flat = f.weights->flat_gradients().as<float>();
       double worst = 0;

@@ -1,0 +1,41 @@
+#pragma once
+// A run's checkpoints: RUN/checkpoints/step-N/{model/, trainer/, checksums.txt}. docs/formats-run.md.
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/files.h"
+#include "config/train_config.h"
+#include "layers/weights.h"
+
+namespace minke {
+
+// Where a run stands, beside its tensors.
+struct TrainPosition {
+  int64_t step = 0;       // steps done
+  int64_t tokens = 0;     // trained on
+  int64_t sequences = 0;  // consumed from the data's order
+  int64_t updates = 0;    // optimiser steps: fewer than step if some were skipped
+  int64_t skipped = 0;    // steps left out because of a non-finite loss
+};
+
+// The folder that a step's checkpoint has.
+fs::path checkpoint_folder(const fs::path& run, int64_t step);
+
+// Writes one, whole or not at all, and then removes all but the last `keep`. tensors: f32 or bf16, by
+// name; model: written in the compute dtype; files: copied into model/ (the tokenizer's).
+void save_checkpoint(const fs::path& run, const TrainConfig& config, const TrainPosition& position,
+                     const Weights& weights, const std::vector<std::pair<std::string, Tensor>>& tensors,
+                     const std::vector<fs::path>& files);
+
+// The newest checkpoint whose checksums hold; damaged ones are named in the log. Nothing when there is
+// none at all; an Error when all are damaged.
+std::optional<fs::path> find_checkpoint(const fs::path& run);
+
+// Reads what save_checkpoint wrote into the same tensors. An Error names what does not fit.
+TrainPosition load_checkpoint(const fs::path& checkpoint,
+                              const std::vector<std::pair<std::string, Tensor>>& tensors);
+
+}  // namespace minke
