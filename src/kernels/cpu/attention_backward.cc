@@ -77,6 +77,8 @@ class KeyHead {
         const int64_t query = s_.query_begin + i, r = g * queries_ + i;
         lse_[r] = *reinterpret_cast<const float*>(address(x_.lse, query, head(g)));
         const char *a = address(x_.dout, query, head(g)), *b = address(x_.out, query, head(g));
+        prefetch(address(x_.dout, query + rows_ahead, head(g)), math_.bytes(shape_.v_dim));
+        prefetch(address(x_.out, query + rows_ahead, head(g)), math_.bytes(shape_.v_dim));
         d_[r] = math_.dtype == DType::bf16
                     ? math_.k.dot_bf16(reinterpret_cast<const uint16_t*>(a),
                                        reinterpret_cast<const uint16_t*>(b), shape_.v_dim)
@@ -125,6 +127,7 @@ class KeyHead {
       const int64_t query = s_.query_begin + first + r;
       copy_query(math_, shape_, query_rows_ + r * row_, x_.q, query, head(g));
       char* dout = dout_rows_ + r * dout_row_;
+      prefetch(address(x_.dout, query + rows_ahead, head(g)), math_.bytes(shape_.v_dim));
       std::memcpy(dout, address(x_.dout, query, head(g)), math_.bytes(shape_.v_dim));
       std::memset(dout + math_.bytes(shape_.v_dim), 0, dout_row_ - math_.bytes(shape_.v_dim));
     }

@@ -25,6 +25,7 @@ void copy_parts(const Arithmetic& math, const AttentionShape& shape, char* out, 
 void copy_query(const Arithmetic& math, const AttentionShape& shape, char* out, const Tensor& q,
                 int64_t query, int64_t head) {
   const char* row = address(q, query, head);
+  prefetch(address(q, query + rows_ahead, head), math.bytes(shape.nope + shape.rope));
   copy_parts(math, shape, out, row, row + math.bytes(shape.nope));
 }
 
@@ -32,9 +33,12 @@ char* gather_keys(const Arithmetic& math, const AttentionShape& shape, const Att
                   int64_t begin, int64_t count, int64_t key_head) {
   const int64_t row = math.bytes(shape.width);
   char* out = scratch(key_rows_slot, key_block * row);
-  for (int64_t i = 0; i < count; ++i)
+  for (int64_t i = 0; i < count; ++i) {
+    prefetch(address(keys.k, begin + i + rows_ahead, key_head), math.bytes(shape.nope));
+    prefetch(address(keys.v, begin + i, key_head), math.bytes(shape.v_dim));
     copy_parts(math, shape, out + i * row, address(keys.k, begin + i, key_head),
                shape.rope > 0 ? address(keys.k_rope, begin + i, 0) : nullptr);
+  }
   return out;
 }
 

@@ -25,6 +25,13 @@ inline char* address(const Tensor& t, int64_t row, int64_t head) {
          (row * t.stride[0] + head * t.stride[1]) * dtype_bytes(t.dtype);
 }
 
+// Rows of a head lie far apart, too far for the CPU to foresee: loops over them ask ahead, by this
+// many.
+constexpr int64_t rows_ahead = 8;
+inline void prefetch(const char* row, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(row + i);
+}
+
 // Scratch slots of attention, after those of the products.
 enum AttentionSlot : int {
   key_rows_slot = 4,
@@ -57,7 +64,7 @@ void copy_parts(const Arithmetic& math, const AttentionShape& shape, char* out, 
 void copy_query(const Arithmetic& math, const AttentionShape& shape, char* out, const Tensor& q,
                 int64_t query, int64_t head);
 
-// Keys [begin, begin + count) of a key head as padded rows, in scratch.
+// Keys [begin, begin + count) of a key head as padded rows, in scratch; asks for their values too.
 char* gather_keys(const Arithmetic& math, const AttentionShape& shape, const AttentionKeys& keys,
                   int64_t begin, int64_t count, int64_t key_head);
 
