@@ -47,7 +47,7 @@ std::map<std::string, Floor> read_floors() {
     }
   }
   for (auto& [name, floor] : floors)
-    if (floor.may_include.contains("all"))
+    if (floor.may_include.erase("all") > 0)
       for (const auto& [other, ignored] : floors) floor.may_include.insert(other);
   return floors;
 }
