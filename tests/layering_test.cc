@@ -48,7 +48,8 @@ std::map<std::string, Floor> read_floors() {
   }
   for (auto& [name, floor] : floors)
     if (floor.may_include.erase("all") > 0)
-      for (const auto& [other, ignored] : floors) floor.may_include.insert(other);
+      for (const auto& [other, its] : floors)
+        if (its.level < floor.level) floor.may_include.insert(other);
   return floors;
 }
 
