@@ -13,5 +13,7 @@ void add_data_command(CLI::App& app);
 void add_ledger_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
 void add_train_command(CLI::App& app);
+void add_generate_command(CLI::App& app);
+void add_score_command(CLI::App& app);
 
 }  // namespace minke

@@ -43,6 +43,8 @@ void add_commands(CLI::App& app) {
   add_tokenizer_command(app);
   add_data_command(app);
   add_train_command(app);
+  add_generate_command(app);
+  add_score_command(app);
   add_ledger_command(app);
   add_bench_command(app);
 }

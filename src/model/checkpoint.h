@@ -13,6 +13,9 @@ struct StoredModel {
   DType dtype;         // f32 if the embedding is stored as F32, otherwise bf16
 };
 
+// The Hugging Face directory that `path` means: itself, or the newest checkpoint's model of a run.
+fs::path resolve_model_directory(const fs::path& path);
+
 // Reads config.json and the tensors' headers. A config that claims MTP modules which the files lack is
 // taken without them, and the log says so.
 StoredModel inspect_model(const fs::path& directory);

@@ -1,0 +1,83 @@
+// minke generate MODEL -p TEXT: continue a text.
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/compute_option.h"
+#include "infer/generate.h"
+
+namespace minke {
+namespace {
+
+struct Arguments {
+  std::string model, prompt, prompt_file, compute;
+  GenerationOptions options;
+  bool json = false, greedy = false;
+};
+
+std::vector<int32_t> prompt_tokens(const Arguments& a, const Tokenizer& tokenizer) {
+  const std::string text = a.prompt_file.empty() ? a.prompt : read_file(a.prompt_file);
+  auto tokens = tokenizer.encode(text, {tokenizer.adds_bos()});
+  if (tokens.empty() && tokenizer.eos_id()) tokens.push_back(*tokenizer.eos_id());
+  return tokens;
+}
+
+void report(const Arguments& a, const Tokenizer& tokenizer, size_t prompt, const Generation& result) {
+  const double rate = result.tokens.size() / std::max(1e-9, result.generation_seconds);
+  info("{} prompt tokens in {:.2f} s; {} tokens, {:.1f} a second", prompt, result.prompt_seconds,
+       result.tokens.size(), rate);
+  if (!a.json) return;
+  const nlohmann::ordered_json json = {{"text", tokenizer.decode(result.tokens, true)},
+                                       {"tokens", result.tokens},
+                                       {"finish_reason", result.finish_reason},
+                                       {"prompt_tokens", prompt},
+                                       {"prompt_seconds", result.prompt_seconds},
+                                       {"tokens_per_second", rate}};
+  fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+void run(Arguments a) {
+  if (a.greedy) a.options.sampling.temperature = 0;
+  const fs::path directory = resolve_model_directory(a.model);
+  const auto prompt = prompt_tokens(a, Tokenizer::load(directory));
+  LoadOptions load{parse_compute(a.compute)};
+  load.max_tokens = static_cast<int64_t>(prompt.size()) + a.options.max_tokens;
+  LoadedModel model(directory, load);
+  StreamDecoder decoder(model.tokenizer(), true);
+  const auto show = [&](const std::string& text) {
+    if (a.json) return;
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  };
+  const Generation result = generate(model, prompt, a.options,
+                                     [&](int32_t token) { show(decoder.push(token)); });
+  show(decoder.finish() + "\n");
+  report(a, model.tokenizer(), prompt.size(), result);
+}
+
+}  // namespace
+
+void add_generate_command(CLI::App& app) {
+  auto a = std::make_shared<Arguments>();
+  CLI::App* command = app.add_subcommand("generate", "Continue a text");
+  command->add_option("model", a->model, "Hugging Face directory, or a run's folder")->required();
+  auto* prompt = command->add_option("-p,--prompt", a->prompt, "Text to continue");
+  command->add_option("--prompt-file", a->prompt_file, "File with the text")->excludes(prompt);
+  command->add_option("-n,--max-tokens", a->options.max_tokens, "Tokens to write at most")
+      ->check(CLI::Range(1, 1 << 24));
+  command->add_option("--temperature", a->options.sampling.temperature, "0 is greedy")
+      ->check(CLI::Range(0.0, 100.0));
+  command->add_option("--top-p", a->options.sampling.top_p, "Nucleus sampling")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--seed", a->options.sampling.seed, "Same seed, same text");
+  command->add_flag("--greedy", a->greedy, "The most likely token each time");
+  add_compute_option(*command, a->compute);
+  command->add_flag("--json", a->json, "Print one JSON object");
+  command->callback([a] { run(*a); });
+}
+
+}  // namespace minke
