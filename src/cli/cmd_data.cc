@@ -1,7 +1,6 @@
 // minke data prepare | inspect
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -39,7 +38,7 @@ void prepare(PrepareArguments arguments) {
     fail_usage("--near-duplicates is a number or \"off\", not \"{}\"", arguments.near_duplicates);
   if (off) options.near_duplicates = 0;
   const DatasetIndex index = prepare_data(options);
-  if (arguments.json) std::printf("%s\n", index_summary(index).c_str());
+  if (arguments.json) fmt::print("{}\n", index_summary(index));
 }
 
 // The sequence with a bar between tokens; line ends stay, behind a sign.
@@ -66,7 +65,7 @@ void inspect(const InspectArguments& arguments) {
   dataset.read_sequences(first, arguments.count, ids.data());
 
   nlohmann::ordered_json output = nlohmann::ordered_json::parse(index_summary(dataset.index()));
-  if (!arguments.json) std::printf("%s\n", output.dump(2).c_str());
+  if (!arguments.json) fmt::print("{}\n", output.dump(2));
   for (int64_t i = 0; i < arguments.count; ++i) {
     const auto sequence =
         std::span<const int32_t>(ids).subspan(i * dataset.window(), dataset.window());
@@ -75,13 +74,11 @@ void inspect(const InspectArguments& arguments) {
                                    {"text", repair_utf8(tokenizer.decode(sequence))},
                                    {"target_bytes", dataset.target_bytes(sequence)}});
     if (!arguments.json)
-      std::printf("\n--- %s sequence %lld: %lld tokens, %lld bytes of text to predict\n%s\n",
-                  arguments.split.c_str(), static_cast<long long>(first + i),
-                  static_cast<long long>(dataset.window()),
-                  static_cast<long long>(dataset.target_bytes(sequence)),
-                  with_boundaries(tokenizer, sequence).c_str());
+      fmt::print("\n--- {} sequence {}: {} tokens, {} bytes of text to predict\n{}\n",
+                 arguments.split, first + i, dataset.window(), dataset.target_bytes(sequence),
+                 with_boundaries(tokenizer, sequence));
   }
-  if (arguments.json) std::printf("%s\n", output.dump().c_str());
+  if (arguments.json) fmt::print("{}\n", output.dump());
 }
 
 void add_prepare(CLI::App& data) {

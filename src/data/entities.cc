@@ -1,6 +1,7 @@
-#include <array>
+#include <algorithm>
 #include <charconv>
 #include <string_view>
+#include <system_error>
 #include <unordered_map>
 
 #include "data/extract.h"

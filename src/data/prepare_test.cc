@@ -25,8 +25,7 @@ std::string jsonl(int count) {
   for (int i = 0; i < count; ++i) {
     std::string words;
     Random random(static_cast<uint64_t>(i));
-    for (int word = 0; word < 40; ++word)
-      words += "word" + std::to_string(random.below(900)) + " 中 ";
+    for (int word = 0; word < 40; ++word) words += fmt::format("word{} 中 ", random.below(900));
     text += "{\"text\": \"" + words + "<think>\"}\n";
     if (i == 3) text += "{\"text\": \"" + words + "<think>\"}\n";
   }
