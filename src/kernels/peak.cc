@@ -22,9 +22,6 @@ namespace minke {
 namespace {
 
 constexpr double run_seconds = 0.008;  // of one measurement
-// Rounds over everything that is measured, of which the best counts: others may use the machine
-// too, and often for longer than one measurement takes.
-constexpr int rounds = 20;
 
 std::vector<cpu::PeakUnit> units() {
   std::vector<cpu::PeakUnit> all = {cpu::peak_f32_portable};
@@ -136,7 +133,7 @@ Peaks load_or_measure(int threads) {
 
 }  // namespace
 
-Peaks measure_peaks() {
+Peaks measure_peaks(int rounds) {
   constexpr double cycles_of_multiplication = 3;
   const std::vector<cpu::PeakUnit> all = units();
   std::vector<Loop> loops;

@@ -6,8 +6,10 @@
 
 namespace minke {
 
-// Measures with thread_count() threads; takes about three seconds and at most 256 MiB.
-Peaks measure_peaks();
+// Measures with thread_count() threads, as the best of `rounds`: others may use the machine too,
+// and often for longer than one measurement takes. Twenty take about three seconds; at most 256
+// MiB.
+Peaks measure_peaks(int rounds = 20);
 
 // The peaks for thread_count() threads: those kept in the cache folder, or measured now and kept.
 const Peaks& measured_peaks();

@@ -7,7 +7,8 @@
 
 namespace minke::cpu {
 
-constexpr int64_t row_block = 64;   // rows of queries
+// Rows of queries: with more of them, the first would see fewer of the last keys.
+constexpr int64_t row_block = 32;
 constexpr int64_t key_block = 128;  // keys; blocks begin at multiples of it in every sequence
 
 // Widths of a problem. Inside, a row of q or k is its nope part and its rope part, each padded with

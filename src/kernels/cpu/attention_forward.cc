@@ -11,12 +11,12 @@
 namespace minke::cpu {
 namespace {
 
-constexpr int64_t max_task_rows = 4 * row_block;
+constexpr int64_t max_task_rows = 8 * row_block;
 
 // Rows of one task. A task packs its keys once for all its rows, so more rows are better, as long
 // as their sums stay in the cache.
 int64_t rows_of_task(const AttentionShape& shape) {
-  return shape.v_dim <= 128 ? max_task_rows : row_block;
+  return shape.v_dim <= 128 ? max_task_rows : 2 * row_block;
 }
 
 // One task: rows, a row being a query and one of the heads that share the key head, against all
