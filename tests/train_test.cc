@@ -1,0 +1,268 @@
+// Whole training runs on a small corpus: the numerics contract, checkpoints, and what goes wrong.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <functional>
+
+#include "base/files.h"
+#include "base/random.h"
+#include "base/threads.h"
+#include "data/prepare.h"
+#include "kernels/isa.h"
+#include "ledger/ledger.h"
+#include "model/score.h"
+#include "train/run.h"
+#include "train/trainer.h"
+
+namespace minke {
+namespace {
+
+// A prepared data set of made-up sentences, and a place for runs.
+class TrainTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = fs::temp_directory_path() / ("minke_train_" + std::to_string(::getpid()));
+    fs::create_directories(folder_);
+    std::string text;
+    Random random(1);
+    for (int document = 0; document < 120; ++document) {
+      text += "{\"text\": \"";
+      for (int i = 0; i < 60; ++i) text += "word" + std::to_string(random.below(50)) + " and ";
+      text += "\"}\n";
+    }
+    write_file(folder_ / "corpus.jsonl", text);
+    PrepareOptions options;
+    options.inputs = {folder_ / "corpus.jsonl"};
+    options.tokenizer = fs::path(MINKE_SOURCE_DIR) / "tests" / "golden" / "tokenizer_small";
+    options.output = folder_ / "data";
+    options.validation_fraction = 0.1;
+    options.near_duplicates = 0;
+    vocab_size_ = prepare_data(options).vocab_size;
+  }
+  static void TearDownTestSuite() { fs::remove_all(folder_); }
+  void TearDown() override {
+    set_active_isa(isa_);
+    set_thread_count(threads_);
+  }
+
+  static TrainConfig config(const std::string& run, std::vector<std::string> overrides = {}) {
+    const std::string toml = fmt::format(
+        R"(total_tokens = 1280
+output = "{}"
+log_every_steps = 5
+[model]
+vocab_size = {}
+hidden_size = 32
+intermediate_size = 48
+moe_intermediate_size = 20
+num_hidden_layers = 2
+num_nextn_predict_layers = 1
+first_k_dense_replace = 1
+num_attention_heads = 3
+n_routed_experts = 8
+num_experts_per_tok = 2
+n_group = 4
+topk_group = 2
+q_lora_rank = 18
+kv_lora_rank = 16
+qk_nope_head_dim = 12
+qk_rope_head_dim = 6
+v_head_dim = 10
+max_position_embeddings = 64
+[data]
+path = "{}"
+sequence_length = 16
+[batch]
+sequences = 4
+micro_batch = 2
+[optimizer]
+learning_rate = 0.01
+[validation]
+max_tokens = 160
+)",
+        (folder_ / run).string(), vocab_size_, (folder_ / "data").string());
+    return parse_train_config(toml, "test recipe", overrides);
+  }
+
+  static std::vector<float> weights_of(const Trainer& trainer) {
+    const Tensor& flat = trainer.weights().flat_weights();
+    return {flat.as<float>(), flat.as<float>() + flat.size()};
+  }
+  static std::vector<float> train(const TrainConfig& config, int64_t steps) {
+    const auto group = make_local_group();
+    Trainer trainer(config, *group);
+    for (int64_t i = 0; i < steps; ++i) trainer.step();
+    return weights_of(trainer);
+  }
+  template <typename Action>
+  static std::string error_of(Action&& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  // All but the scalar reference, which is no instruction set and slow.
+  static std::vector<Isa> instruction_sets() {
+    std::vector<Isa> sets = supported_isas();
+    std::erase(sets, Isa::reference);
+    return sets;
+  }
+
+  static inline fs::path folder_;
+  static inline int32_t vocab_size_ = 0;
+
+ private:
+  Isa isa_ = active_isa();
+  int threads_ = thread_count();
+};
+
+TEST_F(TrainTest, SameBitsForOneTwoAndThreeThreads) {
+  for (const Isa isa : instruction_sets()) {
+    set_active_isa(isa);
+    set_thread_count(1);
+    const auto expected = train(config("threads"), 20);
+    for (const int threads : {2, 3}) {
+      set_thread_count(threads);
+      EXPECT_EQ(train(config("threads"), 20), expected) << isa_name(isa) << " " << threads;
+    }
+  }
+}
+
+TEST_F(TrainTest, StoppedAtSevenAndResumedHasTheSameBits) {
+  for (const Isa isa : instruction_sets())
+    for (const std::string optimizer : {"adamw", "muon"}) {
+      set_active_isa(isa);
+      const TrainConfig c = config("resume", {"optimizer.kind=" + optimizer,
+                                              "optimizer.moment_dtype=bf16",
+                                              "optimizer.ema_decay=0.9", "recompute=true"});
+      const auto expected = train(c, 20);
+      const auto group = make_local_group();
+      {
+        Trainer first(c, *group);
+        for (int i = 0; i < 7; ++i) first.step();
+        first.save();
+      }
+      Trainer second(c, *group);
+      second.resume(*find_checkpoint(c.output));
+      EXPECT_EQ(second.position().step, 7);
+      while (second.position().step < 20) second.step();
+      EXPECT_EQ(weights_of(second), expected) << isa_name(isa) << " " << optimizer;
+      fs::remove_all(c.output);
+    }
+}
+
+TEST_F(TrainTest, LossFallsAndTheLedgerTellsTheCost) {
+  const TrainConfig c = config("whole", {"total_tokens=6400", "validation.every_tokens=3200"});
+  run_training(c, false);
+  const Ledger ledger = load_ledger(c.output);
+  EXPECT_EQ(ledger.steps, 100);
+  EXPECT_EQ(ledger.tokens, 6400);
+  EXPECT_GT(ledger.model_flops, 0);
+  EXPECT_GT(ledger.cost(), 0);
+  ASSERT_EQ(ledger.curve.size(), 2u);
+  EXPECT_LT(*ledger.curve[1].bits_per_byte, *ledger.curve[0].bits_per_byte);
+  EXPECT_LT(ledger.curve[1].train_loss, 5.0);  // ln of the vocabulary is 7
+  EXPECT_EQ(ledger.weights_sha256.size(), 64u);
+
+  const std::string again = error_of([&] { run_training(c, false); });
+  EXPECT_NE(again.find("--resume"), std::string::npos) << again;
+
+  // The model that the run left scores text in the context that it was trained on.
+  LoadOptions options;
+  options.max_tokens = 16;
+  LoadedModel model(c.output, options);
+  const auto tokens = model.tokenizer().encode("word1 and word2 and word3 and");
+  EXPECT_GT(score_tokens(model, tokens).nats, 0);
+}
+
+TEST_F(TrainTest, DamagedCheckpointIsPassedOver) {
+  const TrainConfig c = config("damaged");
+  const auto group = make_local_group();
+  Trainer trainer(c, *group);
+  for (int i = 0; i < 2; ++i) {
+    trainer.step();
+    trainer.save();
+  }
+  const fs::path newest = checkpoint_folder(c.output, 2) / "trainer" / "state.safetensors";
+  fs::resize_file(newest, fs::file_size(newest) - 100);
+  EXPECT_EQ(*find_checkpoint(c.output), checkpoint_folder(c.output, 1));
+  fs::remove(checkpoint_folder(c.output, 1) / "model" / "config.json");
+  const std::string message = error_of([&] { find_checkpoint(c.output); });
+  EXPECT_NE(message.find("damaged"), std::string::npos) << message;
+}
+
+TEST_F(TrainTest, OnlyTheLastCheckpointsAreKept) {
+  const TrainConfig c = config("kept", {"checkpoint.keep=2"});
+  const auto group = make_local_group();
+  Trainer trainer(c, *group);
+  for (int i = 0; i < 4; ++i) {
+    trainer.step();
+    trainer.save();
+  }
+  EXPECT_FALSE(fs::exists(checkpoint_folder(c.output, 2)));
+  EXPECT_TRUE(fs::exists(checkpoint_folder(c.output, 3)));
+  EXPECT_TRUE(fs::exists(checkpoint_folder(c.output, 4)));
+}
+
+TEST_F(TrainTest, NonFiniteLossStopsOrIsSkipped) {
+  const auto group = make_local_group();
+  TrainConfig c = config("explode");
+  Trainer trainer(c, *group);
+  trainer.weights().weight("model.norm.weight").as<float>()[0] = NAN;
+  const std::string message = error_of([&] { trainer.step(); });
+  EXPECT_NE(message.find("not finite"), std::string::npos) << message;
+  EXPECT_NE(message.find("sequences 0 to 3"), std::string::npos) << message;
+
+  c.on_non_finite = NonFiniteAction::skip;
+  Trainer skipping(c, *group);
+  float& broken = skipping.weights().weight("model.norm.weight").as<float>()[0];
+  broken = NAN;
+  EXPECT_TRUE(skipping.step().skipped);
+  broken = 1.0f;
+  EXPECT_FALSE(skipping.step().skipped);
+  EXPECT_EQ(skipping.position().skipped, 1);
+  EXPECT_EQ(skipping.position().step, 2);
+  EXPECT_EQ(skipping.position().updates, 1);
+}
+
+TEST_F(TrainTest, VocabularyLargerThanTheEmbeddingIsAnError) {
+  const TrainConfig c = config("small", {"model.vocab_size=300"});
+  const auto group = make_local_group();
+  const std::string message = error_of([&] { Trainer(c, *group); });
+  EXPECT_NE(message.find("vocab_size"), std::string::npos) << message;
+}
+
+// Each damage to a model directory is one error that names it.
+TEST_F(TrainTest, ModelDirectoriesThatAreNotWhole) {
+  const TrainConfig c = config("model", {"model.num_nextn_predict_layers=0"});
+  const auto group = make_local_group();
+  Trainer trainer(c, *group);
+  trainer.save();
+  const fs::path model = checkpoint_folder(c.output, 0) / "model";
+  const auto load_error = [&](const std::function<void(ModelConfig&)>& change) {
+    const fs::path copy = folder_ / "changed";
+    fs::remove_all(copy);
+    fs::copy(model, copy);
+    ModelConfig stored = load_model_config(copy);
+    change(stored);
+    write_file(copy / "config.json", write_model_config(stored));
+    return error_of([&] { LoadedModel(copy, {}); });
+  };
+  EXPECT_EQ(load_error([](ModelConfig&) {}), "no error");
+  const std::string shape = load_error([](ModelConfig& m) { m.intermediate_size = 50; });
+  EXPECT_NE(shape.find("gate_proj"), std::string::npos) << shape;
+  const std::string missing = load_error([](ModelConfig& m) { m.num_hidden_layers = 3; });
+  EXPECT_NE(missing.find("model.layers.2."), std::string::npos) << missing;
+  // A claimed MTP module without tensors is said and passed over, as other programs' files have that.
+  EXPECT_EQ(load_error([](ModelConfig& m) { m.num_nextn_predict_layers = 1; }), "no error");
+  fs::resize_file(folder_ / "changed" / "model.safetensors", 1000);
+  const std::string cut = error_of([&] { LoadedModel(folder_ / "changed", {}); });
+  EXPECT_NE(cut.find("model.safetensors"), std::string::npos) << cut;
+}
+
+}  // namespace
+}  // namespace minke
