@@ -6,11 +6,22 @@
 namespace minke::cpu {
 namespace {
 
-template <typename Step>
-void multiply(const Product& product) {
+void multiply_f32(const Product& product) {
   static constexpr Tile tiles[6][1] = {
-      {multiply_tile<Step, 1, 1>}, {multiply_tile<Step, 2, 1>}, {multiply_tile<Step, 3, 1>},
-      {multiply_tile<Step, 4, 1>}, {multiply_tile<Step, 5, 1>}, {multiply_tile<Step, 6, 1>},
+      {multiply_tile<StepF32, 1, 1>}, {multiply_tile<StepF32, 2, 1>},
+      {multiply_tile<StepF32, 3, 1>}, {multiply_tile<StepF32, 4, 1>},
+      {multiply_tile<StepF32, 5, 1>}, {multiply_tile<StepF32, 6, 1>},
+  };
+  multiply_tiles(product, tiles);
+}
+
+// Widening takes registers too: with more than four rows the sums do not fit beside it.
+void multiply_bf16(const Product& product) {
+  static constexpr Tile tiles[4][1] = {
+      {multiply_tile<StepWidened, 1, 1>},
+      {multiply_tile<StepWidened, 2, 1>},
+      {multiply_tile<StepWidened, 3, 1>},
+      {multiply_tile<StepWidened, 4, 1>},
   };
   multiply_tiles(product, tiles);
 }
@@ -20,8 +31,8 @@ void multiply(const Product& product) {
 extern const Kernels avx2_kernels = {
     .bf16_unit = 2,
     .bf16_rows_contiguous = false,
-    .multiply_f32 = multiply<StepF32>,
-    .multiply_bf16 = multiply<StepWidened>,
+    .multiply_f32 = multiply_f32,
+    .multiply_bf16 = multiply_bf16,
     .transpose = transpose,
     .interleave = interleave,
     .round = round,

@@ -20,12 +20,6 @@ inline uint32_t load_word(const char* p) {
   return x;
 }
 
-inline float word_as_float(uint32_t word) {
-  float x;
-  std::memcpy(&x, &word, sizeof x);
-  return x;
-}
-
 // One step of f32 operands.
 struct StepF32 {
   template <int R, int P>
@@ -52,7 +46,7 @@ struct StepWidened {
     for (int p = 0; p < P; ++p) column[p] = floats(shift_left(load_words(b + p * b_panel), 16));
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const V x = splat(word_as_float(load_word(a + r * a_row) << 16));
+      const V x = floats(shift_left(splat_word(load_word(a + r * a_row)), 16));
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) c[r][p] = fma(x, column[p], c[r][p]);
     }
@@ -61,7 +55,7 @@ struct StepWidened {
     for (int p = 0; p < P; ++p) column[p] = floats(bit_and(load_words(b + p * b_panel), upper));
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const V x = splat(word_as_float(load_word(a + r * a_row) & 0xffff0000u));
+      const V x = floats(bit_and(splat_word(load_word(a + r * a_row)), upper));
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) c[r][p] = fma(x, column[p], c[r][p]);
     }
