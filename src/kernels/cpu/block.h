@@ -12,9 +12,9 @@ namespace minke::cpu {
 // dimension.
 struct Product {
   int64_t rows, panels, steps;
-  const char* a;          // element (row, step) at row·a_row + step·a_step
-  int64_t a_row, a_step;  //
-  const char* b;          // panels as in kernels/packed.h, 64 bytes a step
+  const char* a;  // element (row, step) at row·a_row + step·a_step
+  int64_t a_row, a_step;
+  const char* b;  // panels as in kernels/packed.h, 64 bytes a step
   int64_t b_panel;
   float* c;
   int64_t c_row;  // elements
@@ -59,8 +59,8 @@ struct Kernels {
   // Online softmax: raises maximum[r] to cover this block, p = exp(scale·s − maximum), and
   // total[r] = factor[r]·total[r] + Σ p with factor[r] = exp(old maximum − maximum).
   void (*softmax)(const Scores& scores, float* maximum, float* total, float* factor);
-  // p = exp(scale·s − lse), ds = scale·p·(dp − d); dp as s; ds in the place and format of `p`'s
-  // like.
+  // p = exp(scale·s − lse), ds = scale·p·(dp − d). dp has the stride of s, ds that and the dtype of
+  // p.
   void (*softmax_backward)(const Scores& scores, const float* dp, const float* lse, const float* d,
                            char* ds);
   // x[r][i] *= factor[r].
