@@ -146,6 +146,7 @@ TEST_F(TrainTest, StoppedAtSevenAndResumedHasTheSameBits) {
         for (int i = 0; i < 7; ++i) first.step();
         first.save();
       }
+      EXPECT_TRUE(fs::exists(checkpoint_folder(c.output, 7) / "ema" / "model.safetensors"));
       Trainer second(c, *group);
       second.resume(*find_checkpoint(c.output));
       EXPECT_EQ(second.position().step, 7);

@@ -8,7 +8,7 @@
 namespace minke {
 
 Weights::Weights(const ModelConfig& config, Arena& arena, bool with_gradients)
-    : parameters_(list_parameters(config)), counts_gradients_(with_gradients) {
+    : parameters_(list_parameters(config)), trains_(with_gradients) {
   int64_t size = 0;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Parameter& parameter = parameters_[i];
@@ -33,7 +33,15 @@ const Parameter& Weights::find(const std::string& name) const {
 int64_t Weights::offset(const std::string& name) const { return offsets_.at(find(name).name); }
 
 Tensor Weights::gradient(std::initializer_list<std::string> names) const {
-  return counts_gradients_ ? view(flat_gradients_, names) : Tensor();
+  return trains_ ? view(flat_gradients_, names) : Tensor();
+}
+
+Weights Weights::over(const Tensor& flat) const {
+  require(flat.size() == flat_weights_.size(), "{} values for {} weights", flat.size(),
+          flat_weights_.size());
+  Weights other = *this;
+  other.flat_weights_ = flat;
+  return other;
 }
 
 Tensor Weights::view(const Tensor& flat, std::initializer_list<std::string> names) const {

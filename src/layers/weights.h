@@ -22,7 +22,6 @@ class Weights {
   Weights(const ModelConfig& config, Arena& arena, bool with_gradients);
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  bool has_gradients() const { return static_cast<bool>(flat_gradients_) || counts_gradients_; }
 
   // The parameter (its owner's storage if it is tied), [out, in] or [n].
   Tensor weight(const std::string& name) const { return view(flat_weights_, {name}); }
@@ -31,6 +30,9 @@ class Weights {
   // Its gradient; empty if the weights do not train.
   Tensor gradient(std::initializer_list<std::string> names) const;
   bool contains(const std::string& name) const { return offsets_.contains(name); }
+
+  // The same parameters over other values, such as an average of them: a flat f32 tensor of this size.
+  Weights over(const Tensor& flat) const;
 
   // All parameters that are not tied, one after the other.
   const Tensor& flat_weights() const { return flat_weights_; }
@@ -46,7 +48,7 @@ class Weights {
   std::map<std::string, size_t> index_;
   std::map<std::string, int64_t> offsets_;
   Tensor flat_weights_, flat_gradients_;
-  bool counts_gradients_ = false;
+  bool trains_ = false;
 };
 
 // Fills all parameters: matrices, embeddings and routers N(0, initializer_range²), norms 1, buffers 0.

@@ -150,6 +150,7 @@ TokenizerDefinition start_definition(std::vector<std::string> patterns) {
     definition.tokens.emplace_back(token);
   }
   definition.bos = 0, definition.eos = 1, definition.pad = 2;
+  definition.adds_bos = true;  // as DeepSeek's own files
   for (const uint8_t byte : byte_alphabet_order())
     definition.tokens.emplace_back(1, static_cast<char>(byte));
   return definition;

@@ -66,17 +66,18 @@ fs::path checkpoint_folder(const fs::path& run, int64_t step) {
 }
 
 void save_checkpoint(const fs::path& run, const TrainConfig& config, const TrainPosition& position,
-                     const Weights& weights, const std::vector<std::pair<std::string, Tensor>>& tensors,
-                     const std::vector<fs::path>& files) {
+                     const CheckpointContent& content) {
   AtomicFolder folder(checkpoint_folder(run, position.step));
-  const fs::path model = folder.path() / "model", trainer = folder.path() / "trainer";
-  fs::create_directories(model);
+  const DType dtype = config.compute == ComputeDType::f32 ? DType::f32 : DType::bf16;
+  for (const auto& [name, weights] : content.models) {
+    fs::create_directories(folder.path() / name);
+    save_weights(folder.path() / name, config.model, weights, dtype);
+    for (const fs::path& file : content.files)
+      if (fs::exists(file)) write_file(folder.path() / name / file.filename(), read_file(file));
+  }
+  const fs::path trainer = folder.path() / "trainer";
   fs::create_directories(trainer);
-  save_weights(model, config.model, weights,
-               config.compute == ComputeDType::f32 ? DType::f32 : DType::bf16);
-  for (const fs::path& file : files)
-    if (fs::exists(file)) write_file(model / file.filename(), read_file(file));
-  write_state(trainer / "state.safetensors", tensors);
+  write_state(trainer / "state.safetensors", content.state);
   write_file(trainer / "position.json", position_json(position));
   write_checksums(folder.path());
   folder.commit();

@@ -1,5 +1,6 @@
 #pragma once
-// A run's checkpoints: RUN/checkpoints/step-N/{model/, trainer/, checksums.txt}. docs/formats-run.md.
+// A run's checkpoints: RUN/checkpoints/step-N/{model/, ema/, trainer/, checksums.txt}.
+// docs/formats-run.md tells what is in them.
 
 #include <optional>
 #include <string>
@@ -24,11 +25,18 @@ struct TrainPosition {
 // The folder that a step's checkpoint has.
 fs::path checkpoint_folder(const fs::path& run, int64_t step);
 
-// Writes one, whole or not at all, and then removes all but the last `keep`. tensors: f32 or bf16, by
-// name; model: written in the compute dtype; files: copied into model/ (the tokenizer's).
+// What a checkpoint is made of.
+struct CheckpointContent {
+  // Hugging Face directories by folder name: model/, and ema/ if an average is kept. Written in the
+  // compute dtype.
+  std::vector<std::pair<std::string, Weights>> models;
+  std::vector<std::pair<std::string, Tensor>> state;  // f32 or bf16, for resuming
+  std::vector<fs::path> files;                        // copied into each model (the tokenizer's)
+};
+
+// Writes one, whole or not at all, and then removes all but the last `keep`.
 void save_checkpoint(const fs::path& run, const TrainConfig& config, const TrainPosition& position,
-                     const Weights& weights, const std::vector<std::pair<std::string, Tensor>>& tensors,
-                     const std::vector<fs::path>& files);
+                     const CheckpointContent& content);
 
 // The newest checkpoint whose checksums hold; damaged ones are named in the log. Nothing when there is
 // none at all; an Error when all are damaged.

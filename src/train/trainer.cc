@@ -213,8 +213,11 @@ std::vector<std::pair<std::string, Tensor>> Trainer::state() const {
 
 void Trainer::save() const {
   const fs::path data = config_.data.path;
-  save_checkpoint(config_.output, config_, position_, *weights_, state(),
-                  {data / "tokenizer.json", data / "tokenizer_config.json"});
+  CheckpointContent content{{{"model", *weights_}},
+                            state(),
+                            {data / "tokenizer.json", data / "tokenizer_config.json"}};
+  if (optimizer_->ema()) content.models.emplace_back("ema", weights_->over(optimizer_->ema()));
+  save_checkpoint(config_.output, config_, position_, content);
 }
 
 void Trainer::resume(const fs::path& checkpoint) {
