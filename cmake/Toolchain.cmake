@@ -12,6 +12,7 @@ endif()
 
 set(MINKE_SANITIZE "" CACHE STRING "sanitizers to build with, for instance address,undefined")
 if(MINKE_SANITIZE)
-  add_compile_options(-fsanitize=${MINKE_SANITIZE} -fno-omit-frame-pointer)
+  # Little optimisation and few symbols, as such builds are slow.
+  add_compile_options(-fsanitize=${MINKE_SANITIZE} -fno-omit-frame-pointer -O1 -g1)
   add_link_options(-fsanitize=${MINKE_SANITIZE})
 endif()
