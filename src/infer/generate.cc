@@ -8,8 +8,8 @@ Generation generate(LoadedModel& model, std::span<const int32_t> prompt,
                     const GenerationOptions& options,
                     const std::function<void(int32_t token)>& on_token) {
   if (prompt.empty()) fail_usage("the prompt is empty; give at least one token");
-  const int32_t eos = model.tokenizer().eos_id().value_or(
-      static_cast<int32_t>(model.config().eos_token_id));
+  const int32_t eos =
+      model.tokenizer().eos_id().value_or(static_cast<int32_t>(model.config().eos_token_id));
   Generation result;
   Random random(options.sampling.seed, hash_name("generate"));
   model.clear();

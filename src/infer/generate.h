@@ -1,5 +1,6 @@
 #pragma once
-// One prompt to one continuation. Prompt tokens run expanded, generated ones absorbed (see layers/mla.h).
+// One prompt to one continuation. Prompt tokens run expanded, generated ones absorbed (see
+// layers/mla.h).
 
 #include <functional>
 #include <string>
@@ -16,7 +17,7 @@ struct GenerationOptions {
 
 struct Generation {
   std::vector<int32_t> tokens;
-  std::string finish_reason;     // "stop": the model ended its text; "length"
+  std::string finish_reason;  // "stop": the model ended its text; "length"
   double prompt_seconds = 0;
   double generation_seconds = 0;
 };

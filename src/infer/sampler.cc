@@ -16,9 +16,11 @@ int32_t most_likely(std::span<const float> logits) {
 
 }  // namespace
 
-int32_t sample_token(std::span<const float> logits, const SamplingOptions& options, Random& random) {
+int32_t sample_token(std::span<const float> logits, const SamplingOptions& options,
+                     Random& random) {
   if (std::any_of(logits.begin(), logits.end(), [](float x) { return std::isnan(x); }))
-    fail("the model's logits are not numbers; its weights are damaged, or too large for this dtype");
+    fail(
+        "the model's logits are not numbers; its weights are damaged, or too large for this dtype");
   if (options.temperature <= 0) return most_likely(logits);
   const double top = logits[most_likely(logits)];
   std::vector<double> weights;

@@ -17,8 +17,8 @@ struct SamplingOptions {
   uint64_t seed = 0;
 };
 
-// The chosen token; one draw of `random` unless greedy. Ties go to the lower id. Logits that are not
-// numbers are an Error.
+// The chosen token; one draw of `random` unless greedy. Ties go to the lower id. Logits that are
+// not numbers are an Error.
 int32_t sample_token(std::span<const float> logits, const SamplingOptions& options, Random& random);
 
 }  // namespace minke

@@ -51,12 +51,10 @@ double sum_of_squares(const Tensor& x) {
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
-void average_into(const Tensor& y, const Tensor& x, float decay) {
-  require(y.size() == x.size(), "average_into: {} and {}", y, x);
+void blend(const Tensor& y, float a, const Tensor& x, float b) {
+  require(y.size() == x.size(), "blend: {} and {}", y, x);
   parallel_ranges(y.size(), elements_per_task, [&](int64_t begin, int64_t end) {
-    const float* in = x.as<float>();
-    float* out = y.as<float>();
-    for (int64_t i = begin; i < end; ++i) out[i] = decay * out[i] + (1 - decay) * in[i];
+    row_ops().blend(y.as<float>() + begin, a, x.as<float>() + begin, b, end - begin);
   });
 }
 

@@ -15,7 +15,7 @@ void adamw_step(const Tensor& weight, const Tensor& m, const Tensor& v, const Te
 // Σ x² of a flat f32 tensor in double; the order of the sum is fixed by its size.
 double sum_of_squares(const Tensor& x);
 
-// y = decay·y + (1 − decay)·x, flat f32.
-void average_into(const Tensor& y, const Tensor& x, float decay);
+// y = a·y + b·x, flat f32 of equal size.
+void blend(const Tensor& y, float a, const Tensor& x, float b);
 
 }  // namespace minke

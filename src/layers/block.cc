@@ -35,7 +35,8 @@ void Block::allocate_scratch(Scratch& scratch, Arena& arena, int64_t tokens) con
   }
   if (dense_ && once(scratch.dense.dh)) {
     scratch.dense = dense_->allocate_scratch(arena, tokens);
-    if (recompute_) scratch.recomputed.dense.h = arena.allocate(compute_, {tokens, dense_->width()});
+    if (recompute_)
+      scratch.recomputed.dense.h = arena.allocate(compute_, {tokens, dense_->width()});
   }
   if (moe_ && once(scratch.moe.logits)) {
     scratch.moe = moe_->allocate_scratch(arena, tokens);

@@ -1,6 +1,6 @@
 #pragma once
-// A transformer block, pre-norm: x ← x + MLA(norm(x)), x ← x + FFN(norm(x)), FFN dense or experts. The
-// residual stream is f32 in every compute mode.
+// A transformer block, pre-norm: x ← x + MLA(norm(x)), x ← x + FFN(norm(x)), FFN dense or experts.
+// The residual stream is f32 in every compute mode.
 
 #include <optional>
 
@@ -12,26 +12,26 @@ namespace minke {
 // What a step asks of the balance loss.
 struct BalanceOptions {
   int64_t sequence_length = 1;
-  double alpha = 0.0;           // 0: no loss
+  double alpha = 0.0;  // 0: no loss
   double gradient_scale = 1.0;
 };
 
 class Block {
  public:
   struct Activations {
-    Tensor middle, output;                     // f32 [T, hidden]: residual after attention, after FFN
-    Tensor attention_normed, ffn_normed;       // [T, hidden]
+    Tensor middle, output;                // f32 [T, hidden]: residual after attention, after FFN
+    Tensor attention_normed, ffn_normed;  // [T, hidden]
     Mla::Activations attention;
     Ffn::Activations dense;
     Moe::Activations moe;
   };
   // Shared by all blocks of a model: they run one after the other.
   struct Scratch {
-    Tensor dy, dnormed;                        // compute dtype and f32 [T, hidden]
+    Tensor dy, dnormed;  // compute dtype and f32 [T, hidden]
     Mla::Scratch attention;
     Ffn::Scratch dense;
     Moe::Scratch moe;
-    Activations recomputed;                    // with recomputation: what all blocks share
+    Activations recomputed;  // with recomputation: what all blocks share
   };
 
   // index: the layer id, which says dense or experts.
@@ -45,8 +45,8 @@ class Block {
   // Reads x f32 [T, hidden], writes saved.output.
   void forward(const Tensor& x, Activations& saved, const Scratch& scratch,
                const TokenRows& rows) const;
-  // dx f32 [T, hidden]: gradient of the output on entry, of the input on return. Returns the balance
-  // loss.
+  // dx f32 [T, hidden]: gradient of the output on entry, of the input on return. Returns the
+  // balance loss.
   double backward(const Tensor& dx, const Tensor& x, const Activations& saved,
                   const Scratch& scratch, const TokenRows& rows,
                   const BalanceOptions& balance) const;

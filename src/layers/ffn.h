@@ -1,6 +1,6 @@
 #pragma once
-// SwiGLU feed-forward: y = W_down·(silu(W_gate·x)⊙W_up·x). The dense layers' FFN and, S times as wide,
-// the shared experts. W_gate and W_up are one matrix [2·I, hidden].
+// SwiGLU feed-forward: y = W_down·(silu(W_gate·x)⊙W_up·x). The dense layers' FFN and, S times as
+// wide, the shared experts. W_gate and W_up are one matrix [2·I, hidden].
 
 #include <string>
 

@@ -37,9 +37,10 @@ struct Linear {
 };
 
 // y (+)= x·Wᵀ.
-void linear_forward(const Tensor& y, const Tensor& x, const Linear& linear, bool accumulate = false);
-// dx (+)= dy·W; the weight's gradient grows by dyᵀ·x. dy and x have the dtype of the products. An empty
-// dx is not computed.
+void linear_forward(const Tensor& y, const Tensor& x, const Linear& linear,
+                    bool accumulate = false);
+// dx (+)= dy·W; the weight's gradient grows by dyᵀ·x. dy and x have the dtype of the products. An
+// empty dx is not computed.
 void linear_backward(const Tensor& dx, const Tensor& dy, const Tensor& x, const Linear& linear,
                      bool accumulate = false);
 

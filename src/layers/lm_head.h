@@ -21,13 +21,15 @@ class LmHead {
   Scratch allocate_scratch(Arena& arena, int64_t tokens) const;
   void refresh() const { linear_.refresh(); }
 
-  // Σ −log p(target) over the rows of normed [T, hidden]; targets i32 [T], negative ones are ignored.
-  // Per-token losses stay in scratch.losses. If dnormed [T, hidden] is given, it is overwritten with the
-  // gradient of gradient_scale·sum, and the head's gradient grows.
+  // Σ −log p(target) over the rows of normed [T, hidden]; targets i32 [T], negative ones are
+  // ignored. Per-token losses stay in scratch.losses. If dnormed [T, hidden] is given, it is
+  // overwritten with the gradient of gradient_scale·sum, and the head's gradient grows.
   double loss(const Tensor& normed, const Tensor& targets, const Scratch& scratch,
               const Tensor& dnormed, float gradient_scale) const;
   // logits f32 [T, vocab].
-  void logits(const Tensor& out, const Tensor& normed) const { linear_forward(out, normed, linear_); }
+  void logits(const Tensor& out, const Tensor& normed) const {
+    linear_forward(out, normed, linear_);
+  }
 
  private:
   DType compute_;

@@ -93,7 +93,8 @@ void Mla::up_project_queries(const Activations& saved, const TokenRows& rows) co
   q_norm_.forward(saved.c_q, saved.down.slice_last(0, q_lora_));
   const int64_t tokens = saved.c_q.rows();
   linear_forward(saved.q.reshape({tokens, heads_ * (nope_ + rope_)}), saved.c_q, q_up_);
-  rope(saved.q.slice_last(nope_, nope_ + rope_), rows.positions, rotary_.cosine, rotary_.sine, false);
+  rope(saved.q.slice_last(nope_, nope_ + rope_), rows.positions, rotary_.cosine, rotary_.sine,
+       false);
 }
 
 // c = norm(x·W_kvaᵀ), [k_nope; v] of each head = c·W_kvbᵀ.
@@ -149,7 +150,8 @@ void Mla::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed
        true);
 
   // kv = c·W_kvbᵀ, c = norm(down[latent]).
-  linear_backward(scratch.dc, scratch.dkv.reshape({tokens, heads_ * (nope_ + v_)}), saved.c, kv_up_);
+  linear_backward(scratch.dc, scratch.dkv.reshape({tokens, heads_ * (nope_ + v_)}), saved.c,
+                  kv_up_);
   kv_norm_.backward(scratch.ddown.slice_last(latent, key), scratch.dc,
                     saved.down.slice_last(latent, key), false);
 

@@ -24,8 +24,8 @@ enum class AttentionForm { expanded, absorbed };
 
 class Mla {
  public:
-  // What backward needs of a forward pass. With recomputation normed, c_q, q, c and kv are shared by
-  // all layers.
+  // What backward needs of a forward pass. With recomputation normed, c_q, q, c and kv are shared
+  // by all layers.
   struct Activations {
     Tensor down;  // [T, q_lora (or H·qk) + kv_lora + rope]: the down-projections; rope part rotated
     Tensor c_q;   // [T, q_lora], normed; empty without low-rank queries
@@ -62,9 +62,9 @@ class Mla {
   void backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
                 const Activations& saved, const Scratch& scratch, const TokenRows& rows) const;
 
-  // forward() for tokens that follow `past` cached positions of one sequence: appends to the cache and
-  // attends to all of it. `arena` holds what the call needs and is released; a counting arena only
-  // counts it.
+  // forward() for tokens that follow `past` cached positions of one sequence: appends to the cache
+  // and attends to all of it. `arena` holds what the call needs and is released; a counting arena
+  // only counts it.
   void forward_cached(const Tensor& y, const Tensor& normed, const Cache& cache, int64_t past,
                       const Tensor& positions, AttentionForm form, Arena& arena) const;
 

@@ -56,7 +56,8 @@ void Mla::attend_expanded(const Tensor& out, const Tensor& q, const Tensor& late
   attention_forward(out, Tensor(), q, expanded, rows.sequences, scale_);
 }
 
-// q̃_h = W_UK,hᵀ·q_nope,h; attention of q̃ on the latent, one key head for all; o_h = W_UV,h·context_h.
+// q̃_h = W_UK,hᵀ·q_nope,h; attention of q̃ on the latent, one key head for all; o_h =
+// W_UV,h·context_h.
 void Mla::attend_absorbed(const Tensor& out, const Tensor& q, const Tensor& latent,
                           const TokenRows& rows, Arena& arena) const {
   const int64_t tokens = q.rows(), width = kv_lora_ + rope_;

@@ -34,9 +34,8 @@ Moe::Moe(const LayerBuilder& builder, const std::string& prefix)
   if (has_shared_) shared_ = Ffn(builder, prefix + "shared_experts.");
   for (int64_t e = 0; e < experts_; ++e) {
     const std::string expert = prefix + "experts." + std::to_string(e) + ".";
-    gate_up_.emplace_back(
-        builder, std::initializer_list<std::string>{expert + "gate_proj.weight",
-                                                    expert + "up_proj.weight"});
+    gate_up_.emplace_back(builder, std::initializer_list<std::string>{expert + "gate_proj.weight",
+                                                                      expert + "up_proj.weight"});
     down_.emplace_back(builder, std::initializer_list<std::string>{expert + "down_proj.weight"});
     gate_up_forward_.push_back(gate_up_[e].forward);
     gate_up_backward_.push_back(gate_up_[e].backward);
@@ -116,7 +115,8 @@ double Moe::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& norm
     gather_rows(saved.x, normed, saved.route);
     silu_mul_forward(saved.h, saved.gate_up);
   }
-  // y = Σ_k w_k·out_k; out = h·W_downᵀ; h = silu(gate)⊙up; [gate; up] = x·W_guᵀ; x = rows of normed.
+  // y = Σ_k w_k·out_k; out = h·W_downᵀ; h = silu(gate)⊙up; [gate; up] = x·W_guᵀ; x = rows of
+  // normed.
   combine_rows_backward(scratch.dout, scratch.dweights, dy, saved.out, saved.weights, saved.route);
   matmul_weight_gradient_grouped(down_gradients_, scratch.dout, saved.h, offsets, true);
   matmul_grouped(scratch.dh, scratch.dout, down_backward_, offsets);
@@ -127,14 +127,12 @@ double Moe::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& norm
   gather_rows_backward(dnormed, dx, saved.route, false);
 
   // The gate sees the experts' weights and the balance loss.
-  const double loss =
-      balance_alpha > 0
-          ? balance_loss(scratch.dscores, saved.scores, saved.indices, sequence_length,
-                         balance_alpha, gradient_scale)
-          : 0.0;
-  gate_backward(scratch.dlogits, scratch.dweights,
-                balance_alpha > 0 ? scratch.dscores : Tensor(), saved.scores, saved.indices,
-                options_);
+  const double loss = balance_alpha > 0
+                          ? balance_loss(scratch.dscores, saved.scores, saved.indices,
+                                         sequence_length, balance_alpha, gradient_scale)
+                          : 0.0;
+  gate_backward(scratch.dlogits, scratch.dweights, balance_alpha > 0 ? scratch.dscores : Tensor(),
+                saved.scores, saved.indices, options_);
   convert(scratch.normed_f32, normed);
   linear_backward(dnormed, scratch.dlogits, scratch.normed_f32, gate_, true);
   if (has_shared_) shared_.backward(dnormed, dy, normed, saved.shared, scratch.shared, true);

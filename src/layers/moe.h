@@ -1,6 +1,7 @@
 #pragma once
-// DeepSeekMoE (DeepSeekMoE report; V3 report, section 2.1.2): shared experts that every token uses and
-// routed experts that the gate chooses, y = shared(x) + Σ_k w_k·expert_k(x). No token is dropped.
+// DeepSeekMoE (DeepSeekMoE report; V3 report, section 2.1.2): shared experts that every token uses
+// and routed experts that the gate chooses, y = shared(x) + Σ_k w_k·expert_k(x). No token is
+// dropped.
 
 #include <string>
 #include <vector>
@@ -29,9 +30,9 @@ class Moe {
   };
   // What one layer's forward or backward needs for its own time.
   struct Scratch {
-    Tensor normed_f32, logits;                   // f32 [T, hidden], [T, E]
-    Tensor dout, dh, dgate_up;                   // [R, ...]
-    Tensor dweights, dscores, dlogits;           // f32 [T, K], [T, E], [T, E]
+    Tensor normed_f32, logits;          // f32 [T, hidden], [T, E]
+    Tensor dout, dh, dgate_up;          // [R, ...]
+    Tensor dweights, dscores, dlogits;  // f32 [T, K], [T, E], [T, E]
     Ffn::Scratch shared;
   };
 
@@ -48,7 +49,8 @@ class Moe {
   void forward(const Tensor& y, const Tensor& normed, Activations& saved,
                const Scratch& scratch) const;
   // dnormed f32 [T, hidden] is overwritten. Adds the gradient of the balance loss,
-  // gradient_scale·α·Σ f·P over sequences of sequence_length rows, and returns that loss (unscaled).
+  // gradient_scale·α·Σ f·P over sequences of sequence_length rows, and returns that loss
+  // (unscaled).
   double backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
                   const Activations& saved, const Scratch& scratch, int64_t sequence_length,
                   double balance_alpha, double gradient_scale) const;

@@ -46,10 +46,9 @@ void MtpModule::forward(const Tensor& hidden, Activations& saved, const Block::S
 }
 
 double MtpModule::backward(const Tensor& dx, const Tensor& dnormed, const Tensor& dhidden,
-                           const Tensor& dembedding, const Tensor& hidden,
-                           const Activations& saved, const Scratch& scratch,
-                           const Block::Scratch& block_scratch, const TokenRows& rows,
-                           const BalanceOptions& balance) const {
+                           const Tensor& dembedding, const Tensor& hidden, const Activations& saved,
+                           const Scratch& scratch, const Block::Scratch& block_scratch,
+                           const TokenRows& rows, const BalanceOptions& balance) const {
   head_norm_.backward(dx, dnormed, saved.block.output, true);
   const double balance_loss =
       block_.backward(dx, saved.input, saved.block, block_scratch, rows, balance);

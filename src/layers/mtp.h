@@ -1,6 +1,6 @@
 #pragma once
-// One module of multi-token prediction (DeepSeek-V3 report, section 2.2): from the main model's hidden
-// state at position i and the token after it, a block predicts one token further.
+// One module of multi-token prediction (DeepSeek-V3 report, section 2.2): from the main model's
+// hidden state at position i and the token after it, a block predicts one token further.
 //   h' = W_eh·[norm(Emb(t_{i+k})); norm(h_i)], embedding half first as in the released weights;
 //   h^k = block(h'), logits = head(norm(h^k)). Embedding and head are the main model's.
 // The hidden state is the last block's output before the final norm.
@@ -16,7 +16,7 @@ class MtpModule {
     Tensor joined;     // [T, 2·hidden]
     Tensor input;      // f32 [T, hidden]: the block's input
     Block::Activations block;
-    Tensor normed;     // [T, hidden]: for the head
+    Tensor normed;  // [T, hidden]: for the head
   };
   struct Scratch {
     Tensor djoined;  // [T, 2·hidden]
@@ -26,7 +26,8 @@ class MtpModule {
   MtpModule(const LayerBuilder& builder, int64_t index, const RotaryTable& rotary);
 
   const Block& block() const { return block_; }
-  Activations allocate_activations(Arena& arena, int64_t tokens, const Block::Scratch& scratch) const;
+  Activations allocate_activations(Arena& arena, int64_t tokens,
+                                   const Block::Scratch& scratch) const;
   Scratch allocate_scratch(Arena& arena, int64_t tokens) const;
   void refresh() const;
 
@@ -34,8 +35,9 @@ class MtpModule {
   // Writes saved.block.output and saved.normed.
   void forward(const Tensor& hidden, Activations& saved, const Block::Scratch& scratch,
                const TokenRows& rows) const;
-  // dx f32 [T, hidden]: on entry the gradient of saved.block.output that deeper modules gave; it is used
-  // up. dnormed: gradient of saved.normed. dhidden and dembedding (f32) are added to and overwritten.
+  // dx f32 [T, hidden]: on entry the gradient of saved.block.output that deeper modules gave; it is
+  // used up. dnormed: gradient of saved.normed. dhidden and dembedding (f32) are added to and
+  // overwritten.
   double backward(const Tensor& dx, const Tensor& dnormed, const Tensor& dhidden,
                   const Tensor& dembedding, const Tensor& hidden, const Activations& saved,
                   const Scratch& scratch, const Block::Scratch& block_scratch,

@@ -1,6 +1,6 @@
 #pragma once
-// Rotary angles with YaRN (Peng et al. 2023; as DeepSeek-V2 and V3 use it), and the softmax scale that
-// belongs to them.
+// Rotary angles with YaRN (Peng et al. 2023; as DeepSeek-V2 and V3 use it), and the softmax scale
+// that belongs to them.
 
 #include <vector>
 

@@ -1,8 +1,8 @@
 #pragma once
-// layers/: one file per layer, forward beside backward. A layer calls kernels by contract and takes its
-// memory from an arena, so it never asks where memory lies; constructed on a counting arena it is its
-// own memory plan. May include kernels/, comm/, tensor/, config/ and base/. What must hold: the forward
-// pass that the trainer differentiates is the one that the engine serves with.
+// layers/: one file per layer, forward beside backward. A layer calls kernels by contract and takes
+// its memory from an arena, so it never asks where memory lies; constructed on a counting arena it
+// is its own memory plan. May include kernels/, comm/, tensor/, config/ and base/. What must hold:
+// the forward pass that the trainer differentiates is the one that the engine serves with.
 
 #include <initializer_list>
 #include <map>
@@ -15,8 +15,8 @@
 namespace minke {
 
 // The f32 storage of a model's parameters, in the order of list_parameters() and without gaps, and
-// their gradients if it trains. Layers take views by name. Owns nothing but the list; the arena owns
-// the memory. Thread-safe for reading.
+// their gradients if it trains. Layers take views by name. Owns nothing but the list; the arena
+// owns the memory. Thread-safe for reading.
 class Weights {
  public:
   Weights(const ModelConfig& config, Arena& arena, bool with_gradients);
@@ -26,12 +26,15 @@ class Weights {
   // The parameter (its owner's storage if it is tied), [out, in] or [n].
   Tensor weight(const std::string& name) const { return view(flat_weights_, {name}); }
   // Several matrices of equal width that lie next to each other, as one: rows one after the other.
-  Tensor weight(std::initializer_list<std::string> names) const { return view(flat_weights_, names); }
+  Tensor weight(std::initializer_list<std::string> names) const {
+    return view(flat_weights_, names);
+  }
   // Its gradient; empty if the weights do not train.
   Tensor gradient(std::initializer_list<std::string> names) const;
   bool contains(const std::string& name) const { return offsets_.contains(name); }
 
-  // The same parameters over other values, such as an average of them: a flat f32 tensor of this size.
+  // The same parameters over other values, such as an average of them: a flat f32 tensor of this
+  // size.
   Weights over(const Tensor& flat) const;
 
   // All parameters that are not tied, one after the other.
@@ -51,8 +54,9 @@ class Weights {
   bool trains_ = false;
 };
 
-// Fills all parameters: matrices, embeddings and routers N(0, initializer_range²), norms 1, buffers 0.
-// Each has its own random stream, by name, so its values do not depend on what else the model has.
+// Fills all parameters: matrices, embeddings and routers N(0, initializer_range²), norms 1, buffers
+// 0. Each has its own random stream, by name, so its values do not depend on what else the model
+// has.
 void initialize_weights(const Weights& weights, double initializer_range, uint64_t seed);
 
 }  // namespace minke

@@ -16,16 +16,16 @@ struct StoredModel {
 // The Hugging Face directory that `path` means: itself, or the newest checkpoint's model of a run.
 fs::path resolve_model_directory(const fs::path& path);
 
-// Reads config.json and the tensors' headers. A config that claims MTP modules which the files lack is
-// taken without them, and the log says so.
+// Reads config.json and the tensors' headers. A config that claims MTP modules which the files lack
+// is taken without them, and the log says so.
 StoredModel inspect_model(const fs::path& directory);
 
 // Reads all parameters as f32. A missing tensor or one of another shape is an Error that names it.
 void load_weights(const fs::path& directory, const Weights& weights);
 
 // Writes config.json and model.safetensors into the folder, which exists. dtype: of the matrices;
-// the gate's bias is always F32. MTP modules carry copies of the embedding and the head, as DeepSeek's
-// own files do.
+// the gate's bias is always F32. MTP modules carry copies of the embedding and the head, as
+// DeepSeek's own files do.
 void save_weights(const fs::path& directory, const ModelConfig& config, const Weights& weights,
                   DType dtype);
 

@@ -12,17 +12,18 @@ namespace minke {
 // Everything that forward leaves for backward, for one micro-batch of fixed shape.
 struct DeepseekModel::TrainingState {
   TokenRows rows;
-  std::vector<Tensor> shifted;   // i32 [T] each: the tokens k positions on; 0: inputs, 1: targets, ...
-  Tensor embedded;               // f32 [T, hidden]: input of the first block
+  std::vector<Tensor>
+      shifted;      // i32 [T] each: the tokens k positions on; 0: inputs, 1: targets, ...
+  Tensor embedded;  // f32 [T, hidden]: input of the first block
   Block::Scratch scratch;
   std::vector<Block::Activations> blocks;
   std::vector<MtpModule::Activations> mtp;
   std::vector<MtpModule::Scratch> mtp_scratch;
   LmHead::Scratch head;
-  std::vector<Tensor> normed;    // [T, hidden] by depth: input of the head; depth 0 is the main model
-  std::vector<Tensor> dnormed;   // [T, hidden] by depth
-  std::vector<Tensor> dx;        // f32 [T, hidden] by depth: gradient of that depth's hidden state
-  Tensor dembedding;             // f32 [T, hidden]
+  std::vector<Tensor> normed;  // [T, hidden] by depth: input of the head; depth 0 is the main model
+  std::vector<Tensor> dnormed;  // [T, hidden] by depth
+  std::vector<Tensor> dx;       // f32 [T, hidden] by depth: gradient of that depth's hidden state
+  Tensor dembedding;            // f32 [T, hidden]
 };
 
 namespace {
@@ -115,8 +116,7 @@ void DeepseekModel::count_loads() {
   const auto count = [&](const Block& block, const Block::Activations& saved) {
     if (!block.moe()) return;
     const auto& offsets = saved.moe.route.offsets;
-    for (size_t e = 0; e + 1 < offsets.size(); ++e)
-      loads_[layer][e] += offsets[e + 1] - offsets[e];
+    for (size_t e = 0; e + 1 < offsets.size(); ++e) loads_[layer][e] += offsets[e + 1] - offsets[e];
     ++layer;
   };
   for (size_t i = 0; i < blocks_.size(); ++i) count(blocks_[i], training_->blocks[i]);
@@ -198,7 +198,8 @@ void DeepseekModel::backward(const StepOptions& step, StepLosses& losses) {
   norm_.backward(dx, state.dnormed[0], state.blocks.back().output, true);
   for (size_t i = blocks_.size(); i-- > 0;) {
     const Tensor& x = i ? state.blocks[i - 1].output : state.embedded;
-    losses.balance += blocks_[i].backward(dx, x, state.blocks[i], state.scratch, state.rows, balance);
+    losses.balance +=
+        blocks_[i].backward(dx, x, state.blocks[i], state.scratch, state.rows, balance);
   }
   embedding_backward(embedding_gradient_, dx, state.shifted[0]);
 }

@@ -1,6 +1,6 @@
 #pragma once
-// model/: a model is its parameter list and a composition of layers; loading, saving and scoring it.
-// May include layers/, quant/, text/, io/, kernels/, tensor/, config/ and base/.
+// model/: a model is its parameter list and a composition of layers; loading, saving and scoring
+// it. May include layers/, quant/, text/, io/, kernels/, tensor/, config/ and base/.
 
 #include <memory>
 #include <span>
@@ -15,13 +15,14 @@ struct ModelOptions {
   DType compute = DType::bf16;
   bool training = false;
   bool recompute = false;
-  int64_t sequences = 1;         // of one micro-batch; training only
-  int64_t sequence_length = 1;   // training only
-  int64_t max_positions = 1;     // rotary table
+  int64_t sequences = 1;        // of one micro-batch; training only
+  int64_t sequence_length = 1;  // training only
+  int64_t max_positions = 1;    // rotary table
 };
 
-// DeepSeek-V2 or V3. Owns its layers; weights, activations and packed matrices lie in the arena that it
-// was built on. Built on a counting arena it is the memory plan. Not thread-safe; parallel inside.
+// DeepSeek-V2 or V3. Owns its layers; weights, activations and packed matrices lie in the arena
+// that it was built on. Built on a counting arena it is the memory plan. Not thread-safe; parallel
+// inside.
 class DeepseekModel {
  public:
   // What a training step asks for. The gradient of
@@ -31,12 +32,12 @@ class DeepseekModel {
     double gradient_scale = 1.0;  // 1 / tokens of the whole batch
     double mtp_lambda = 0.0;
     double balance_alpha = 0.0;
-    double balance_scale = 1.0;   // share of the batch's sequences that this micro-batch is
+    double balance_scale = 1.0;  // share of the batch's sequences that this micro-batch is
   };
   struct StepLosses {
-    double main = 0;              // Σ over tokens
-    std::vector<double> mtp;      // by depth, Σ over tokens
-    double balance = 0;           // Σ over MoE layers, of the mean sequence
+    double main = 0;          // Σ over tokens
+    std::vector<double> mtp;  // by depth, Σ over tokens
+    double balance = 0;       // Σ over MoE layers, of the mean sequence
   };
 
   DeepseekModel(const ModelConfig& config, const Weights& weights, Arena& arena,
@@ -68,9 +69,9 @@ class DeepseekModel {
     int64_t length = 0;  // positions filled
   };
   Cache allocate_cache(Arena& arena, int64_t capacity) const;
-  // Runs tokens that follow the cache and returns the final norm's output [T, hidden], in the arena,
-  // which the caller releases. On a counting arena it only counts, and leaves the cache as it is.
-  // Errors: a token id outside the vocabulary, a full cache.
+  // Runs tokens that follow the cache and returns the final norm's output [T, hidden], in the
+  // arena, which the caller releases. On a counting arena it only counts, and leaves the cache as
+  // it is. Errors: a token id outside the vocabulary, a full cache.
   Tensor forward_cached(std::span<const int32_t> tokens, Cache& cache, AttentionForm form,
                         Arena& arena) const;
   // logits f32 [T, vocab] of such rows.

@@ -1,5 +1,5 @@
-// The whole model's gradients against central differences on the scalar reference, for every kind of
-// layer and gate; and the numerics contract.
+// The whole model's gradients against central differences on the scalar reference, for every kind
+// of layer and gate; and the numerics contract.
 #include "model/deepseek.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,8 @@
 namespace minke {
 namespace {
 
-// Odd on purpose: three heads, an expert width that no vector divides, everything in one small model.
+// Odd on purpose: three heads, an expert width that no vector divides, everything in one small
+// model.
 ModelConfig tiny_config() {
   ModelConfig config;
   config.vocab_size = 37;
@@ -103,9 +104,7 @@ struct Fixture {
       windows.push_back(static_cast<int32_t>(random.below(config.vocab_size)));
   }
 
-  DeepseekModel::StepOptions step() const {
-    return {1.0 / (sequences * length), 0.3, 0.01, 1.0};
-  }
+  DeepseekModel::StepOptions step() const { return {1.0 / (sequences * length), 0.3, 0.01, 1.0}; }
   // The scalar whose gradient forward_backward computes.
   double loss() {
     model->refresh();
@@ -280,7 +279,8 @@ TEST(Deepseek, ChunksGiveTheBitsOfTheWholeAndAbsorbedIsClose) {
       Fixture f(config, compute, false);
       const std::vector<int32_t> tokens(f.windows.begin(), f.windows.begin() + 8);
       const std::span<const int32_t> all(tokens);
-      const auto whole = Inference(config, *f.weights, compute, 8).run(all, AttentionForm::expanded);
+      const auto whole =
+          Inference(config, *f.weights, compute, 8).run(all, AttentionForm::expanded);
       Inference chunked(config, *f.weights, compute, 8);
       std::vector<float> parts;
       for (const auto& chunk : {all.subspan(0, 3), all.subspan(3, 1), all.subspan(4)})

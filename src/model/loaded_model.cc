@@ -53,8 +53,10 @@ const Tokenizer& LoadedModel::tokenizer() {
   if (!tokenizer_) {
     tokenizer_.emplace(Tokenizer::load(path_));
     if (tokenizer_->vocab_size() > stored_.config.vocab_size)
-      fail("{}: the tokenizer has {} tokens, the model {} embedding rows; they do not belong together",
-           path_.string(), tokenizer_->vocab_size(), stored_.config.vocab_size);
+      fail(
+          "{}: the tokenizer has {} tokens, the model {} embedding rows; they do not belong "
+          "together",
+          path_.string(), tokenizer_->vocab_size(), stored_.config.vocab_size);
   }
   return *tokenizer_;
 }

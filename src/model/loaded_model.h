@@ -21,8 +21,8 @@ struct LoadOptions {
 // Owns weights, packed matrices, one sequence's cache and scratch. Movable; not thread-safe.
 class LoadedModel {
  public:
-  // path: a Hugging Face directory, or a run's folder, which stands for its newest checkpoint. Tells
-  // the memory plan before it loads and refuses what this machine cannot hold.
+  // path: a Hugging Face directory, or a run's folder, which stands for its newest checkpoint.
+  // Tells the memory plan before it loads and refuses what this machine cannot hold.
   LoadedModel(const fs::path& path, const LoadOptions& options);
 
   const ModelConfig& config() const { return stored_.config; }
@@ -38,7 +38,8 @@ class LoadedModel {
   // Forgets the sequence.
   void clear() { cache_.length = 0; }
   // Runs tokens that follow what is cached, in chunks, prompt tokens expanded and generated ones
-  // absorbed as the caller says. For each chunk calls rows(first, logits), logits f32 [chunk, vocab].
+  // absorbed as the caller says. For each chunk calls rows(first, logits), logits f32 [chunk,
+  // vocab].
   template <typename Rows>
   void run(std::span<const int32_t> tokens, AttentionForm form, Rows&& rows) {
     for (size_t begin = 0; begin < tokens.size(); begin += static_cast<size_t>(chunk_))

@@ -8,8 +8,9 @@ Scores score_tokens(LoadedModel& model, std::span<const int32_t> tokens,
                     const std::function<void(const Tensor& logits)>& on_logits) {
   const int64_t count = static_cast<int64_t>(tokens.size()), context = model.capacity();
   if (on_logits && count > context)
-    fail_usage("{} tokens, but the model's context holds {}; logits are written for one context only",
-               count, context);
+    fail_usage(
+        "{} tokens, but the model's context holds {}; logits are written for one context only",
+        count, context);
   Scores scores;
   scores.log_probabilities.resize(tokens.size());
   const auto score_rows = [&](int64_t first, const Tensor& logits) {
@@ -20,7 +21,8 @@ Scores score_tokens(LoadedModel& model, std::span<const int32_t> tokens,
     cross_entropy(Tensor(losses.data(), DType::f32, {rows}), Tensor(), logits,
                   Tensor(targets.data(), DType::i32, {rows}), 0.0f);
     for (int64_t i = 0; i < rows && first + i + 1 < count; ++i)
-      if (!scores.log_probabilities[first + i + 1]) scores.log_probabilities[first + i + 1] = -losses[i];
+      if (!scores.log_probabilities[first + i + 1])
+        scores.log_probabilities[first + i + 1] = -losses[i];
     if (on_logits) on_logits(logits);
   };
   for (int64_t begin = 0;; begin += std::max<int64_t>(1, context / 2)) {

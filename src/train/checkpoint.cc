@@ -52,8 +52,8 @@ TrainPosition parse_position(const fs::path& path) {
 void write_state(const fs::path& path, const std::vector<std::pair<std::string, Tensor>>& tensors) {
   std::vector<TensorDeclaration> declarations;
   for (const auto& [name, tensor] : tensors)
-    declarations.push_back({name, tensor.dtype == DType::bf16 ? FileDType::bf16 : FileDType::f32,
-                            {tensor.size()}});
+    declarations.push_back(
+        {name, tensor.dtype == DType::bf16 ? FileDType::bf16 : FileDType::f32, {tensor.size()}});
   SafetensorsWriter writer = SafetensorsWriter::file(path, std::move(declarations));
   for (const auto& [name, tensor] : tensors) writer.write(name, tensor.data, tensor.bytes());
   writer.commit();
@@ -83,8 +83,8 @@ void save_checkpoint(const fs::path& run, const TrainConfig& config, const Train
   folder.commit();
 
   const std::vector<int64_t> steps = stored_steps(run);
-  for (size_t i = static_cast<size_t>(std::max<int64_t>(1, config.checkpoint.keep)); i < steps.size();
-       ++i)
+  for (size_t i = static_cast<size_t>(std::max<int64_t>(1, config.checkpoint.keep));
+       i < steps.size(); ++i)
     fs::remove_all(checkpoint_folder(run, steps[i]));
 }
 

@@ -38,8 +38,8 @@ struct CheckpointContent {
 void save_checkpoint(const fs::path& run, const TrainConfig& config, const TrainPosition& position,
                      const CheckpointContent& content);
 
-// The newest checkpoint whose checksums hold; damaged ones are named in the log. Nothing when there is
-// none at all; an Error when all are damaged.
+// The newest checkpoint whose checksums hold; damaged ones are named in the log. Nothing when there
+// is none at all; an Error when all are damaged.
 std::optional<fs::path> find_checkpoint(const fs::path& run);
 
 // Reads what save_checkpoint wrote into the same tensors. An Error names what does not fit.

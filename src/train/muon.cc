@@ -21,6 +21,17 @@ Tensor matrix_view(const Tensor& flat, int64_t rows, int64_t columns) {
   return Tensor(flat.data, flat.dtype, {rows, columns}, flat.device);
 }
 
+// to = from, transposed: [rows, columns] to [columns, rows]. In tiles, so that both stay in cache
+// lines.
+void transpose(float* to, const float* from, int64_t rows, int64_t columns) {
+  constexpr int64_t tile = 16;
+  for (int64_t i0 = 0; i0 < rows; i0 += tile)
+    for (int64_t j0 = 0; j0 < columns; j0 += tile)
+      for (int64_t i = i0; i < std::min(rows, i0 + tile); ++i)
+        for (int64_t j = j0; j < std::min(columns, j0 + tile); ++j)
+          to[j * rows + i] = from[i * columns + j];
+}
+
 // A packed matrix over the front of a buffer that was allocated for a larger one.
 PackedMatrix packed_view(const Tensor& buffer, DType dtype, int64_t rows, int64_t inner) {
   Arena counting = Arena::counting();
@@ -51,10 +62,10 @@ Muon::Muon(const OptimizerConfig& config, DType compute, std::vector<Matrix> mat
     }
   }
   for (int i = 0; !matrices_.empty() && i < thread_count(); ++i)
-    scratch_.push_back({arena.allocate(DType::f32, {elements}),
-                        arena.allocate(DType::f32, {elements}),
-                        arena.allocate(DType::f32, {square}), arena.allocate(DType::f32, {square}),
-                        arena.allocate(DType::bf16, {packed / 2})});
+    scratch_.push_back(
+        {arena.allocate(DType::f32, {elements}), arena.allocate(DType::f32, {elements}),
+         arena.allocate(DType::f32, {elements}), arena.allocate(DType::f32, {square}),
+         arena.allocate(DType::f32, {square}), arena.allocate(DType::bf16, {packed / 2})});
 }
 
 void Muon::step(const Tensor& weights, const Tensor& momentum, const Tensor& gradients,
@@ -72,29 +83,25 @@ void Muon::update(const Matrix& matrix, const Scratch& scratch, const Tensor& we
   const auto part = [&](const Tensor& flat) {
     return flat.slice_rows(matrix.offset, matrix.offset + size);
   };
-  const float* gradient = part(gradients).as<float>();
-  float* kept = scratch.x_next.as<float>();  // the momentum, as f32
-  const Tensor kept_row = matrix_view(scratch.x_next, 1, size);
+  const Tensor kept = scratch.x_next.slice_rows(0, size);  // the momentum, as f32
   const Tensor momentum_row = part(momentum).reshape({1, size});
-  convert(kept_row, momentum_row);
-  const bool transposed = rows > columns;
-  float* x = scratch.x.as<float>();
+  convert(kept.reshape({1, size}), momentum_row);
   const float mu = static_cast<float>(momentum_);
-  for (int64_t i = 0; i < size; ++i) {
-    const float g = gradient[i] * gradient_scale;
-    kept[i] = mu * kept[i] + g;
-    x[transposed ? i % columns * rows + i / columns : i] = g + mu * kept[i];
-  }
-  convert(momentum_row, kept_row);
+  blend(kept, mu, part(gradients), gradient_scale);
+  convert(momentum_row, kept.reshape({1, size}));
 
+  const bool tall = rows > columns;
+  const Tensor update = (tall ? scratch.update : scratch.x).slice_rows(0, size);
+  convert(update.reshape({1, size}), part(gradients).reshape({1, size}));
+  blend(update, gradient_scale, kept, mu);
+  if (tall) transpose(scratch.x.as<float>(), update.as<float>(), rows, columns);
   orthogonalize(scratch, std::min(rows, columns), std::max(rows, columns));
+  if (tall) transpose(update.as<float>(), scratch.x.as<float>(), columns, rows);
+
   const double rate = learning_rate_ * factor;
-  const float scale =
-      static_cast<float>(rate * 0.18 * std::sqrt(static_cast<double>(std::max(rows, columns))));
-  const float decay = static_cast<float>(rate * weight_decay_);
-  float* weight = part(weights).as<float>();
-  for (int64_t i = 0; i < size; ++i)
-    weight[i] -= scale * x[transposed ? i % columns * rows + i / columns : i] + decay * weight[i];
+  const double scale = rate * 0.18 * std::sqrt(static_cast<double>(std::max(rows, columns)));
+  blend(part(weights), static_cast<float>(1 - rate * weight_decay_), update,
+        static_cast<float>(-scale));
 }
 
 // X in scratch.x, [r, c] with r ≤ c, is replaced by the nearest orthogonal matrix.
@@ -102,8 +109,7 @@ void Muon::orthogonalize(const Scratch& scratch, int64_t r, int64_t c) const {
   const Tensor x = matrix_view(scratch.x, r, c), next = matrix_view(scratch.x_next, r, c);
   const Tensor gram = matrix_view(scratch.gram, r, r), square = matrix_view(scratch.square, r, r);
   const double norm = std::sqrt(sum_of_squares(x.reshape({r * c})));
-  const float inverse = static_cast<float>(1.0 / (norm + 1e-20));
-  for (int64_t i = 0; i < r * c; ++i) x.as<float>()[i] *= inverse;
+  blend(x, static_cast<float>(1.0 / (norm + 1e-20)), x, 0.0f);
   for (int step = 0; step < fast_steps + exact_steps; ++step) {
     const Coefficients k = step < fast_steps ? fast_step : exact_step;
     const PackedMatrix rows_of_x = packed_view(scratch.packed, compute_, r, c);
@@ -112,13 +118,11 @@ void Muon::orthogonalize(const Scratch& scratch, int64_t r, int64_t c) const {
     const PackedMatrix packed_gram = packed_view(scratch.packed, compute_, r, r);
     pack(packed_gram, gram);
     matmul(square, gram, packed_gram);  // A², as A is symmetric
-    for (int64_t i = 0; i < r * r; ++i)
-      square.as<float>()[i] = k.b * gram.as<float>()[i] + k.c * square.as<float>()[i];
+    blend(square, k.c, gram, k.b);
     const PackedMatrix columns_of_x = packed_view(scratch.packed, compute_, c, r);
     pack_transposed(columns_of_x, x);
     matmul(next, square, columns_of_x);  // (bA + cA²)X
-    for (int64_t i = 0; i < r * c; ++i)
-      x.as<float>()[i] = k.a * x.as<float>()[i] + next.as<float>()[i];
+    blend(x, k.a, next, 1.0f);
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Muon (Jordan et al. 2024), in the form that DeepSeek-V4 uses: momentum, then the nearest orthogonal
-// matrix by Newton-Schulz steps, scaled so that the update's size is like AdamW's.
+// Muon (Jordan et al. 2024), in the form that DeepSeek-V4 uses: momentum, then the nearest
+// orthogonal matrix by Newton-Schulz steps, scaled so that the update's size is like AdamW's.
 //   M ← μM + G;  g = G + μM;  X ← g/‖g‖_F;  X ← aX + b(XXᵀ)X + c(XXᵀ)²X, ten times:
 //   eight with (3.4445, −4.7750, 2.0315), two with (2, −1.5, 0.5);
 //   W ← W − lr·(0.18·√max(rows, columns)·X + wd·W)
@@ -31,9 +31,10 @@ class Muon {
  private:
   // For one thread; sized for the largest matrix, r ≤ c after transposition.
   struct Scratch {
-    Tensor x, x_next;      // f32 [r·c]
-    Tensor gram, square;   // f32 [r·r]
-    Tensor packed;         // the arithmetic's dtype
+    Tensor x, x_next;     // f32 [r·c]
+    Tensor update;        // f32 [r·c]: of a matrix with more rows than columns
+    Tensor gram, square;  // f32 [r·r]
+    Tensor packed;        // the arithmetic's dtype
   };
   void update(const Matrix& matrix, const Scratch& scratch, const Tensor& weights,
               const Tensor& momentum, const Tensor& gradients, double factor,

@@ -9,8 +9,8 @@
 namespace minke {
 namespace {
 
-// The update of a random matrix is near an orthogonal one: its rows, or columns where there are fewer,
-// are nearly orthonormal after the scale is taken out.
+// The update of a random matrix is near an orthogonal one: its rows, or columns where there are
+// fewer, are nearly orthonormal after the scale is taken out.
 TEST(Muon, UpdateIsNearlyOrthogonal) {
   OptimizerConfig config;
   config.learning_rate = 1.0;

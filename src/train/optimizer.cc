@@ -51,7 +51,8 @@ void Optimizer::step(int64_t step, double factor, double gradient_scale) {
                static_cast<float>(gradient_scale), constants);
   }
   muon_.step(weights_, m_, gradients_, factor, static_cast<float>(gradient_scale));
-  if (ema_) average_into(ema_, weights_, static_cast<float>(config_.ema_decay));
+  const float decay = static_cast<float>(config_.ema_decay);
+  if (ema_) blend(ema_, decay, weights_, 1 - decay);
 }
 
 std::vector<std::pair<std::string, Tensor>> Optimizer::state() const {

@@ -9,9 +9,9 @@
 
 namespace minke {
 
-// Owns nothing: weights and moments lie in the arena. Built on a counting arena it is the memory plan.
-// Which parameters get what: buffers nothing; norms AdamW without weight decay; embedding, head and
-// router AdamW; matrices AdamW, or Muon where the configuration says so.
+// Owns nothing: weights and moments lie in the arena. Built on a counting arena it is the memory
+// plan. Which parameters get what: buffers nothing; norms AdamW without weight decay; embedding,
+// head and router AdamW; matrices AdamW, or Muon where the configuration says so.
 class Optimizer {
  public:
   Optimizer(const OptimizerConfig& config, DType compute, const Weights& weights, Arena& arena);

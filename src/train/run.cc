@@ -80,8 +80,10 @@ class Run {
     }
     if (trainer_->position().step != measured_step_ && trainer_->done()) validate(report);
     if (trainer_->position().step != saved_step_) save();
-    if (trainer_->done()) finish();
-    else info("stopped at step {}; `minke train RECIPE --resume` goes on", trainer_->position().step);
+    if (trainer_->done())
+      finish();
+    else
+      info("stopped at step {}; `minke train RECIPE --resume` goes on", trainer_->position().step);
   }
 
  private:
@@ -102,10 +104,11 @@ class Run {
          count_parameters(config.model), count_active_parameters(config.model),
          config.compute == ComputeDType::f32 ? "f32" : "bf16", thread_count(),
          isa_name(active_isa()));
-    info("memory plan: {} = weights and gradients {}, optimiser {}, activations and packed weights "
-         "{}, process and data {}",
-         gibibytes(plan.total()), gibibytes(plan.weights), gibibytes(plan.optimizer),
-         gibibytes(plan.model), gibibytes(plan.process));
+    info(
+        "memory plan: {} = weights and gradients {}, optimiser {}, activations and packed weights "
+        "{}, process and data {}",
+        gibibytes(plan.total()), gibibytes(plan.weights), gibibytes(plan.optimizer),
+        gibibytes(plan.model), gibibytes(plan.process));
     info("data: {} training tokens, {} for validation; this run takes {}",
          trainer_->data().index().train.tokens, trainer_->data().index().validation.tokens,
          config.total_tokens);
@@ -203,9 +206,10 @@ void run_training(const TrainConfig& config, bool resume) {
   const fs::path folder = config.output;
   const bool begun = fs::exists(folder / "metrics.jsonl") || fs::exists(folder / "checkpoints");
   if (begun && !resume)
-    fail_usage("{} already holds a run; continue it with --resume, or choose another folder with "
-               "--set output=...",
-               folder.string());
+    fail_usage(
+        "{} already holds a run; continue it with --resume, or choose another folder with "
+        "--set output=...",
+        folder.string());
   const auto checkpoint = resume ? find_checkpoint(folder) : std::nullopt;
   Run(config, checkpoint).train();
 }

@@ -21,7 +21,8 @@ double ratio(int64_t part, int64_t whole) {
 double learning_rate_factor(const ScheduleConfig& s, int64_t tokens, int64_t total_tokens) {
   if (tokens < s.warmup_tokens) return ratio(tokens, s.warmup_tokens);
   switch (s.kind) {
-    case ScheduleKind::constant: return 1.0;
+    case ScheduleKind::constant:
+      return 1.0;
     case ScheduleKind::cosine:
       return cosine_factor(ratio(tokens - s.warmup_tokens, total_tokens - s.warmup_tokens),
                            s.final_factor);

@@ -1,7 +1,7 @@
 #pragma once
-// train/: optimisers, schedules, the training loop, checkpoints. May include model/, layers/, kernels/,
-// data/, text/, comm/, io/, plan/, ledger/, tensor/, config/ and base/; never infer/. What must hold: a
-// run that is stopped and resumed has the same bits as one that was not.
+// train/: optimisers, schedules, the training loop, checkpoints. May include model/, layers/,
+// kernels/, data/, text/, comm/, io/, plan/, ledger/, tensor/, config/ and base/; never infer/.
+// What must hold: a run that is stopped and resumed has the same bits as one that was not.
 //
 // This header: what changes over a run, as functions of the tokens seen so far.
 
@@ -9,8 +9,8 @@
 
 namespace minke {
 
-// The factor on the learning rates after `tokens` of `total_tokens`: linear warm-up from 0, then the
-// schedule's form (see ScheduleConfig; deepseek_v3 is the report's section 4.2).
+// The factor on the learning rates after `tokens` of `total_tokens`: linear warm-up from 0, then
+// the schedule's form (see ScheduleConfig; deepseek_v3 is the report's section 4.2).
 double learning_rate_factor(const ScheduleConfig& schedule, int64_t tokens, int64_t total_tokens);
 
 // Sequences of the step that starts after `tokens`: a linear ramp, in whole micro-batches.

@@ -53,10 +53,11 @@ WindowOptions window_options(const TrainConfig& config, int64_t mtp_depth) {
 
 void check_vocabulary(const TrainConfig& config, const TokenDataset& data) {
   if (data.index().vocab_size > config.model.vocab_size)
-    fail_usage("the data in {} was made with a vocabulary of {}, the model has {} embedding rows; "
-               "set model.vocab_size to at least {}",
-               config.data.path, data.index().vocab_size, config.model.vocab_size,
-               data.index().vocab_size);
+    fail_usage(
+        "the data in {} was made with a vocabulary of {}, the model has {} embedding rows; "
+        "set model.vocab_size to at least {}",
+        config.data.path, data.index().vocab_size, config.model.vocab_size,
+        data.index().vocab_size);
 }
 
 // MaxVio of one layer's loads (DeepSeek's load-balancing paper, 2408.15664).
@@ -91,9 +92,10 @@ Trainer::Trainer(TrainConfig config, Group& group) : config_(std::move(config)),
   plan_ = plan_memory(config_);
   const int64_t arena_bytes = plan_.weights + plan_.optimizer + plan_.model;
   if (plan_.total() > machine().memory_bytes)
-    fail("training needs {:.1f} GiB, this machine grants {:.1f} GiB; try a smaller "
-         "batch.micro_batch, recompute = true or optimizer.moment_dtype = \"bf16\"",
-         plan_.total() / 1073741824.0, machine().memory_bytes / 1073741824.0);
+    fail(
+        "training needs {:.1f} GiB, this machine grants {:.1f} GiB; try a smaller "
+        "batch.micro_batch, recompute = true or optimizer.moment_dtype = \"bf16\"",
+        plan_.total() / 1073741824.0, machine().memory_bytes / 1073741824.0);
   arena_ = Arena(arena_bytes);
   Parts parts = build(config_, arena_);
   weights_ = std::move(parts.weights);
@@ -106,12 +108,11 @@ StepReport Trainer::step() {
   const Tensor& gradients = weights_->flat_gradients();
   std::memset(gradients.data, 0, static_cast<size_t>(gradients.bytes()));
   model_->reset_expert_loads();
-  StepReport report =
-      run_micro_batches(batch_sequences(config_.batch, position_.tokens));
+  StepReport report = run_micro_batches(batch_sequences(config_.batch, position_.tokens));
   reduce(report);
   report.gradient_norm = std::sqrt(sum_of_squares(gradients));
-  const double factor = learning_rate_factor(config_.schedule, position_.tokens,
-                                             config_.total_tokens);
+  const double factor =
+      learning_rate_factor(config_.schedule, position_.tokens, config_.total_tokens);
   report.learning_rate = config_.optimizer.learning_rate * factor;
   report.skipped = !std::isfinite(report.loss) || !std::isfinite(report.gradient_norm);
   if (report.skipped && config_.on_non_finite == NonFiniteAction::stop) stop_non_finite(report);
@@ -136,9 +137,9 @@ StepReport Trainer::run_micro_batches(int64_t sequences) {
   report.sequences = sequences;
   const int64_t micro = config_.batch.micro_batch;
   const double tokens = static_cast<double>(sequences * config_.data.sequence_length);
-  const DeepseekModel::StepOptions options{1.0 / tokens, mtp_lambda(config_.balance, position_.tokens),
-                                           config_.balance.sequence_balance_alpha,
-                                           static_cast<double>(micro) / sequences};
+  const DeepseekModel::StepOptions options{
+      1.0 / tokens, mtp_lambda(config_.balance, position_.tokens),
+      config_.balance.sequence_balance_alpha, static_cast<double>(micro) / sequences};
   std::vector<int32_t> windows(static_cast<size_t>(micro * train_->window()));
   report.mtp_loss.resize(static_cast<size_t>(model_->depth()));
   for (int64_t first = 0; first < sequences; first += micro) {
@@ -154,8 +155,7 @@ StepReport Trainer::run_micro_batches(int64_t sequences) {
 // Sums gradients and expert counts over the ranks.
 void Trainer::reduce(StepReport& report) {
   const Tensor& gradients = weights_->flat_gradients();
-  group_.all_reduce_sum(
-      std::span(gradients.as<float>(), static_cast<size_t>(gradients.size())));
+  group_.all_reduce_sum(std::span(gradients.as<float>(), static_cast<size_t>(gradients.size())));
   for (auto& loads : model_->expert_loads()) {
     group_.all_reduce_sum(std::span(loads));
     report.max_violation += max_violation(loads) / model_->expert_loads().size();
@@ -164,11 +164,13 @@ void Trainer::reduce(StepReport& report) {
 
 void Trainer::stop_non_finite(const StepReport& report) const {
   const auto last = find_checkpoint(config_.output);
-  fail("the loss at step {} is not finite (loss {}, gradient norm {}); its batch is sequences {} to {} "
-       "of the data's order; the last good checkpoint: {}. Lower optimizer.learning_rate, or set "
-       "on_non_finite = \"skip\"",
-       position_.step + 1, report.loss, report.gradient_norm, position_.sequences,
-       position_.sequences + report.sequences - 1, last ? last->string() : "none");
+  fail(
+      "the loss at step {} is not finite (loss {}, gradient norm {}); its batch is sequences {} to "
+      "{} "
+      "of the data's order; the last good checkpoint: {}. Lower optimizer.learning_rate, or set "
+      "on_non_finite = \"skip\"",
+      position_.step + 1, report.loss, report.gradient_norm, position_.sequences,
+      position_.sequences + report.sequences - 1, last ? last->string() : "none");
 }
 
 // b_i ← b_i + u·sign(mean load − load_i) (V3 report, section 2.1.2).
@@ -213,9 +215,8 @@ std::vector<std::pair<std::string, Tensor>> Trainer::state() const {
 
 void Trainer::save() const {
   const fs::path data = config_.data.path;
-  CheckpointContent content{{{"model", *weights_}},
-                            state(),
-                            {data / "tokenizer.json", data / "tokenizer_config.json"}};
+  CheckpointContent content{
+      {{"model", *weights_}}, state(), {data / "tokenizer.json", data / "tokenizer_config.json"}};
   if (optimizer_->ema()) content.models.emplace_back("ema", weights_->over(optimizer_->ema()));
   save_checkpoint(config_.output, config_, position_, content);
 }

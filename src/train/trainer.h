@@ -13,10 +13,10 @@ namespace minke {
 
 // Bytes of a training run, by part, from a dry run of every allocation.
 struct MemoryPlan {
-  int64_t weights = 0;      // f32 weights and gradients
-  int64_t optimizer = 0;    // moments, EMA, Muon's scratch
-  int64_t model = 0;        // packed weights, activations and their gradients
-  int64_t process = 0;      // resident before: the program and its mapped data
+  int64_t weights = 0;    // f32 weights and gradients
+  int64_t optimizer = 0;  // moments, EMA, Muon's scratch
+  int64_t model = 0;      // packed weights, activations and their gradients
+  int64_t process = 0;    // resident before: the program and its mapped data
   int64_t total() const { return weights + optimizer + model + process; }
 };
 
@@ -26,10 +26,10 @@ struct StepReport {
   double loss = 0;               // nats per token, main model
   std::vector<double> mtp_loss;  // by depth
   double balance_loss = 0;
-  double gradient_norm = 0;      // before the clip
+  double gradient_norm = 0;  // before the clip
   double learning_rate = 0;
-  double max_violation = 0;      // MaxVio: (max load − mean)/mean, mean over the MoE layers
-  bool skipped = false;          // the loss or a gradient was not finite
+  double max_violation = 0;  // MaxVio: (max load − mean)/mean, mean over the MoE layers
+  bool skipped = false;      // the loss or a gradient was not finite
 };
 
 // A model in training: weights, optimiser, data position. Owns its memory. Not thread-safe.

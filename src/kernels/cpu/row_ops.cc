@@ -1,4 +1,5 @@
-// row_ops.h over Highway vectors: written once, compiled for each instruction set, chosen at run time.
+// row_ops.h over Highway vectors: written once, compiled for each instruction set, chosen at run
+// time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/row_ops.cc"
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
@@ -103,25 +104,33 @@ HWY_ATTR float max(const float* x, int64_t n) {
 
 HWY_ATTR void add_scaled(float* y, const float* x, float a, int64_t n) {
   const V factor = hn::Set(d, a);
-  transform(y, n, [factor](V old, V v) HWY_ATTR { return hn::MulAdd(factor, v, old); }, y, x);
+  transform(
+      y, n, [factor](V old, V v) HWY_ATTR { return hn::MulAdd(factor, v, old); }, y, x);
+}
+
+HWY_ATTR void blend(float* y, float a, const float* x, float b, int64_t n) {
+  const V of_y = hn::Set(d, a), of_x = hn::Set(d, b);
+  transform(
+      y, n, [=](V old, V v) HWY_ATTR { return hn::MulAdd(of_y, old, hn::Mul(of_x, v)); }, y, x);
 }
 
 HWY_ATTR void add_product(float* y, const float* a, const float* b, float s, int64_t n) {
   const V factor = hn::Set(d, s);
   transform(
-      y, n,
-      [factor](V old, V u, V v) HWY_ATTR { return hn::MulAdd(hn::Mul(factor, u), v, old); }, y, a,
-      b);
+      y, n, [factor](V old, V u, V v) HWY_ATTR { return hn::MulAdd(hn::Mul(factor, u), v, old); },
+      y, a, b);
 }
 
 HWY_ATTR void multiply(float* y, const float* a, const float* b, float s, int64_t n) {
   const V factor = hn::Set(d, s);
-  transform(y, n, [factor](V u, V v) HWY_ATTR { return hn::Mul(hn::Mul(factor, u), v); }, a, b);
+  transform(
+      y, n, [factor](V u, V v) HWY_ATTR { return hn::Mul(hn::Mul(factor, u), v); }, a, b);
 }
 
 HWY_ATTR V logistic(V x) {
   const V one = hn::Set(d, 1.0f);
-  // exp of a large argument would overflow; −x is limited to 88 where the result is below f32's least.
+  // exp of a large argument would overflow; −x is limited to 88 where the result is below f32's
+  // least.
   const V e = hn::Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0f)));
   return hn::Div(one, hn::Add(one, e));
 }
@@ -182,16 +191,16 @@ HWY_ATTR float sum_exp(const float* x, float shift, int64_t n) {
 HWY_ATTR void exp_scaled(float* y, const float* x, float shift, float s, int64_t n) {
   const V offset = hn::Set(d, shift), factor = hn::Set(d, s);
   transform(
-      y, n,
-      [=](V v) HWY_ATTR { return hn::Mul(factor, hn::Exp(d, hn::Sub(v, offset))); }, x);
+      y, n, [=](V v) HWY_ATTR { return hn::Mul(factor, hn::Exp(d, hn::Sub(v, offset))); }, x);
 }
 
 HWY_ATTR void sigmoid(float* y, const float* x, int64_t n) {
-  transform(y, n, [](V v) HWY_ATTR { return logistic(v); }, x);
+  transform(
+      y, n, [](V v) HWY_ATTR { return logistic(v); }, x);
 }
 
-HWY_ATTR void adamw(float* weight, float* m, float* v, const float* gradient,
-                    float gradient_scale, const AdamwConstants& c, int64_t n) {
+HWY_ATTR void adamw(float* weight, float* m, float* v, const float* gradient, float gradient_scale,
+                    const AdamwConstants& c, int64_t n) {
   const V beta1 = hn::Set(d, c.beta1), rest1 = hn::Set(d, 1 - c.beta1);
   const V beta2 = hn::Set(d, c.beta2), rest2 = hn::Set(d, 1 - c.beta2);
   const V scale = hn::Set(d, gradient_scale), epsilon = hn::Set(d, c.epsilon);
@@ -201,9 +210,8 @@ HWY_ATTR void adamw(float* weight, float* m, float* v, const float* gradient,
   for (int64_t i = 0; i < n; i += step) {
     const int64_t left = n - i;
     const bool whole = left >= step;
-    const auto load = [&](const float* p) HWY_ATTR {
-      return whole ? hn::LoadU(d, p + i) : load_tail(p + i, left);
-    };
+    const auto load = [&](const float* p)
+                          HWY_ATTR { return whole ? hn::LoadU(d, p + i) : load_tail(p + i, left); };
     const auto store = [&](V value, float* p) HWY_ATTR {
       if (whole)
         hn::StoreU(value, d, p + i);
@@ -223,9 +231,9 @@ HWY_ATTR void adamw(float* weight, float* m, float* v, const float* gradient,
 }
 
 RowOps table() {
-  return {widen,             narrow,       dot,     max,        add_scaled, add_product, multiply,
-          silu_mul,          silu_mul_gradient, rotate_pairs, sum_exp,    exp_scaled, sigmoid,
-          adamw};
+  return {widen,        narrow,      dot,        max,      add_scaled,
+          blend,        add_product, multiply,   silu_mul, silu_mul_gradient,
+          rotate_pairs, sum_exp,     exp_scaled, sigmoid,  adamw};
 }
 
 }  // namespace HWY_NAMESPACE
@@ -258,9 +266,12 @@ const RowOps& vector_row_ops() {
   }();
   switch (active_isa()) {
     case Isa::reference:
-    case Isa::portable: return tables.portable;
-    case Isa::avx2: return tables.avx2;
-    default: return tables.best;
+    case Isa::portable:
+      return tables.portable;
+    case Isa::avx2:
+      return tables.avx2;
+    default:
+      return tables.best;
   }
 }
 

@@ -29,6 +29,10 @@ void add_scaled(float* y, const float* x, float a, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += a * x[i];
 }
 
+void blend(float* y, float a, const float* x, float b, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = a * y[i] + b * x[i];
+}
+
 void add_product(float* y, const float* a, const float* b, float s, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += s * a[i] * b[i];
 }
@@ -40,8 +44,7 @@ void multiply(float* y, const float* a, const float* b, float s, int64_t n) {
 double logistic(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
 void silu_mul(float* h, const float* gate, const float* up, int64_t n) {
-  for (int64_t i = 0; i < n; ++i)
-    h[i] = static_cast<float>(gate[i] * logistic(gate[i]) * up[i]);
+  for (int64_t i = 0; i < n; ++i) h[i] = static_cast<float>(gate[i] * logistic(gate[i]) * up[i]);
 }
 
 void silu_mul_gradient(float* dgate, float* dup, const float* dh, const float* gate,
@@ -89,10 +92,9 @@ void adamw(float* weight, float* m, float* v, const float* gradient, float gradi
 
 }  // namespace
 
-const RowOps reference_row_ops = {widen,         narrow,   dot,
-                                  max,           add_scaled, add_product,
-                                  multiply,      silu_mul, silu_mul_gradient,
-                                  rotate_pairs,  sum_exp,  exp_scaled,
-                                  sigmoid,       adamw};
+const RowOps reference_row_ops = {
+    widen,        narrow,      dot,        max,      add_scaled,
+    blend,        add_product, multiply,   silu_mul, silu_mul_gradient,
+    rotate_pairs, sum_exp,     exp_scaled, sigmoid,  adamw};
 
 }  // namespace minke
