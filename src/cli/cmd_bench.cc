@@ -1,10 +1,11 @@
-// minke bench peak | gemm
+// minke bench peak | gemm | train
 
 #include <CLI/CLI.hpp>
 #include <memory>
 
 #include "bench/gemm.h"
 #include "bench/peak.h"
+#include "bench/train.h"
 #include "cli/commands.h"
 
 namespace minke {
@@ -12,6 +13,7 @@ namespace minke {
 void add_bench_command(CLI::App& app) {
   struct Arguments {
     std::string preset = "12m";
+    int steps = 10;
     bool json = false;
   };
   auto arguments = std::make_shared<Arguments>();
@@ -26,6 +28,15 @@ void add_bench_command(CLI::App& app) {
   gemm->add_option("--preset", arguments->preset, "The model: 12m or 107m")->capture_default_str();
   gemm->add_flag("--json", arguments->json, "Print JSON");
   gemm->callback([arguments] { bench_gemm(arguments->preset, arguments->json); });
+
+  CLI::App* train = bench->add_subcommand("train", "Measure whole training steps");
+  train->add_option("--preset", arguments->preset, "The model: 12m or 107m")->capture_default_str();
+  train->add_option("--steps", arguments->steps, "Steps that are timed")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  train->add_flag("--json", arguments->json, "Print JSON");
+  train->callback(
+      [arguments] { bench_train(arguments->preset, arguments->steps, arguments->json); });
 }
 
 }  // namespace minke
