@@ -1,43 +1,14 @@
 // The program as a person calls it: exit codes, and one line of error on stderr.
 
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <algorithm>
 
-#include <array>
-#include <cstdio>
-
-#include "base/error.h"
-#include "base/files.h"
 #include "ledger/ledger.h"
+#include "program.h"
 
 namespace minke {
 namespace {
 
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
-class Cli : public ::testing::Test {
- protected:
-  Cli() { fs::create_directories(folder_); }
-  ~Cli() override { fs::remove_all(folder_); }
-
-  Outcome run(const std::string& arguments) {
-    const fs::path err = folder_ / "stderr";
-    const std::string command = fmt::format("{} {} 2>{}", MINKE_PROGRAM, arguments, err.string());
-    std::FILE* pipe = ::popen(command.c_str(), "r");
-    std::string out;
-    std::array<char, 4096> buffer;
-    for (size_t count; (count = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
-      out.append(buffer.data(), count);
-    const int status = ::pclose(pipe);
-    return {WEXITSTATUS(status), out, read_file(err)};
-  }
-
-  fs::path folder_ = fs::temp_directory_path() / fmt::format("minke-cli-{}", ::getpid());
-};
+using Cli = ProgramTest;
 
 TEST_F(Cli, HelpAndVersion) {
   const Outcome help = run("--help");

@@ -28,6 +28,12 @@ void check(const PrepareOptions& options) {
   in_range("the similarity of near duplicates", options.near_duplicates, 1);
   if (options.shard_tokens < 1)
     fail_usage("a shard of {} tokens is too small", options.shard_tokens);
+  // The output folder is replaced, so it must not be anything else, such as the corpus.
+  const fs::path& output = options.output;
+  const bool empty = fs::is_directory(output) && fs::is_empty(output);
+  if (fs::exists(output) && !empty && !fs::exists(output / "index.json"))
+    fail_usage("{} is there already and is no data set; choose another output folder",
+               output.string());
 }
 
 class Preparation {

@@ -54,6 +54,14 @@ StoredModel inspect_model(const fs::path& directory) {
   return model;
 }
 
+Tokenizer load_tokenizer(const fs::path& directory, const ModelConfig& config) {
+  Tokenizer tokenizer = Tokenizer::load(directory);
+  if (tokenizer.vocab_size() > config.vocab_size)
+    fail("{}: the tokenizer has {} tokens, the model {} embedding rows; they do not belong together",
+         directory.string(), tokenizer.vocab_size(), config.vocab_size);
+  return tokenizer;
+}
+
 void load_weights(const fs::path& directory, const Weights& weights) {
   const SafetensorsReader files(directory);
   for (const Parameter& parameter : weights.parameters()) {

@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "config/model_config.h"
 #include "layers/weights.h"
+#include "text/tokenizer.h"
 
 namespace minke {
 
@@ -19,6 +20,10 @@ fs::path resolve_model_directory(const fs::path& path);
 // Reads config.json and the tensors' headers. A config that claims MTP modules which the files lack
 // is taken without them, and the log says so.
 StoredModel inspect_model(const fs::path& directory);
+
+// The tokenizer beside the weights. An Error if there is none, or if it has more tokens than the
+// embedding has rows.
+Tokenizer load_tokenizer(const fs::path& directory, const ModelConfig& config);
 
 // Reads all parameters as f32. A missing tensor or one of another shape is an Error that names it.
 void load_weights(const fs::path& directory, const Weights& weights);

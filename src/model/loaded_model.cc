@@ -50,14 +50,7 @@ void LoadedModel::plan(const ModelOptions& options) {
 }
 
 const Tokenizer& LoadedModel::tokenizer() {
-  if (!tokenizer_) {
-    tokenizer_.emplace(Tokenizer::load(path_));
-    if (tokenizer_->vocab_size() > stored_.config.vocab_size)
-      fail(
-          "{}: the tokenizer has {} tokens, the model {} embedding rows; they do not belong "
-          "together",
-          path_.string(), tokenizer_->vocab_size(), stored_.config.vocab_size);
-  }
+  if (!tokenizer_) tokenizer_.emplace(load_tokenizer(path_, stored_.config));
   return *tokenizer_;
 }
 

@@ -65,6 +65,10 @@ class Run {
     ledger.recipe_sha256 = sha256(write_train_config(config));
     ledger.data_sha256 = sha256_file(fs::path(config.data.path) / "index.json");
     ledger.code_version = code_version();
+    if (!ledger.curve.empty()) {
+      measured_step_ = ledger.curve.back().step;
+      bits_per_byte_ = ledger.curve.back().bits_per_byte;
+    }
     announce();
   }
 
