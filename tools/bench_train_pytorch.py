@@ -2,17 +2,20 @@
 """The peer of `minke bench train`: the same model and batch in PyTorch with transformers' DeepseekV3.
 
     python3 tools/bench_train_pytorch.py [--preset 12m|107m] [--steps N] [--threads N] [--compile]
+                                         [--minke PROGRAM]
 
 Random tokens, 8 sequences of 256 a step, cross-entropy of the next token, gradients clipped to norm 1,
 fused AdamW. Modes: f32 and autocast to bf16, experts one after the other and as grouped products;
 --compile adds torch.compile of each, which takes minutes. The modes take turns step by step, so that
-other work on the machine disturbs all alike. Prints one line of JSON with the best step of each.
+other work on the machine disturbs all alike. Prints one line of JSON with the best step of each; with
+--minke a table of these beside Minke, which is measured before and after.
 """
 
 import argparse
 import itertools
 import json
 import os
+import subprocess
 import time
 
 import torch
@@ -76,22 +79,50 @@ def measure(preset, steps, with_compile):
     return sum(parameter.numel() for parameter in model.parameters()), modes
 
 
+def measure_pytorch(arguments):
+    torch.set_num_threads(arguments.threads)
+    parameters, modes = measure(arguments.preset, arguments.steps, arguments.compile)
+    speeds = {mode.name: SEQUENCES * LENGTH / mode.best() for mode in modes if mode.best()}
+    return {"torch": torch.__version__, "transformers": transformers.__version__,
+            "threads": arguments.threads, "preset": arguments.preset, "parameters": parameters,
+            "steps": arguments.steps, "tokens_per_second": speeds,
+            "failed": {mode.name: mode.error for mode in modes if mode.error},
+            "best_mode": max(speeds, key=speeds.get), "best_tokens_per_second": max(speeds.values())}
+
+
+def measure_minke(arguments):
+    command = [arguments.minke, "--threads", str(arguments.threads), "bench", "train", "--json",
+               "--preset", arguments.preset, "--steps", str(arguments.steps)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def print_table(minke, pytorch):
+    peer = pytorch["best_tokens_per_second"]
+    print(f"{pytorch['preset']}: {minke['parameters'] / 1e6:.1f} M parameters, {minke['cpu']}, "
+          f"{minke['threads']} threads, best of {pytorch['steps']} steps")
+    rows = {f"PyTorch {pytorch['torch']} {name}": speed
+            for name, speed in pytorch["tokens_per_second"].items()}
+    rows[f"Minke {minke['isa']}"] = minke["tokens_per_second"]
+    flops_per_token = minke["model_flops"] / minke["tokens_per_second"]
+    for name, speed in rows.items():
+        print(f"  {name:40} {speed:8.0f} tokens/s  {speed * flops_per_token / minke['peak_flops']:6.1%} "
+              f"of the bf16 peak  {speed / peer:5.2f} x PyTorch's best")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--preset", choices=PRESETS, default="12m")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--minke")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    parameters, modes = measure(arguments.preset, arguments.steps, arguments.compile)
-    speeds = {mode.name: SEQUENCES * LENGTH / mode.best() for mode in modes if mode.best()}
-    print(json.dumps({
-        "torch": torch.__version__, "transformers": transformers.__version__,
-        "threads": arguments.threads, "preset": arguments.preset, "parameters": parameters,
-        "steps": arguments.steps, "tokens_per_second": speeds,
-        "failed": {mode.name: mode.error for mode in modes if mode.error},
-        "best_mode": max(speeds, key=speeds.get), "best_tokens_per_second": max(speeds.values())}))
+    before = measure_minke(arguments) if arguments.minke else None
+    pytorch = measure_pytorch(arguments)
+    if not arguments.minke:
+        print(json.dumps(pytorch))
+        return
+    print_table(max(before, measure_minke(arguments), key=lambda run: run["tokens_per_second"]), pytorch)
 
 
 if __name__ == "__main__":
