@@ -23,7 +23,8 @@ struct Tolerance {
   double logits, loss, gradient, all_gradients;
 };
 
-// bf16 against the oracle in f32; the oracle in bf16 is off as far (tools/make_golden.py prints it).
+// bf16 against the oracle in f32; the oracle in bf16 is off as far (tools/make_golden.py prints
+// it).
 Tolerance tolerance_of(DType compute) {
   if (compute == DType::f32) return {1e-5, 1e-6, 1e-4, 1e-5};
   return {0.06, 0.01, 0.15, 0.06};

@@ -136,9 +136,9 @@ TEST_F(TrainTest, StoppedAtSevenAndResumedHasTheSameBits) {
   for (const Isa isa : instruction_sets())
     for (const std::string optimizer : {"adamw", "muon"}) {
       set_active_isa(isa);
-      const TrainConfig c = config("resume", {"optimizer.kind=" + optimizer,
-                                              "optimizer.moment_dtype=bf16",
-                                              "optimizer.ema_decay=0.9", "recompute=true"});
+      const TrainConfig c =
+          config("resume", {"optimizer.kind=" + optimizer, "optimizer.moment_dtype=bf16",
+                            "optimizer.ema_decay=0.9", "recompute=true"});
       const auto expected = train(c, 20);
       const auto group = make_local_group();
       {
@@ -258,7 +258,8 @@ TEST_F(TrainTest, ModelDirectoriesThatAreNotWhole) {
   EXPECT_NE(shape.find("gate_proj"), std::string::npos) << shape;
   const std::string missing = load_error([](ModelConfig& m) { m.num_hidden_layers = 3; });
   EXPECT_NE(missing.find("model.layers.2."), std::string::npos) << missing;
-  // A claimed MTP module without tensors is said and passed over, as other programs' files have that.
+  // A claimed MTP module without tensors is said and passed over, as other programs' files have
+  // that.
   EXPECT_EQ(load_error([](ModelConfig& m) { m.num_nextn_predict_layers = 1; }), "no error");
   fs::resize_file(folder_ / "changed" / "model.safetensors", 1000);
   const std::string cut = error_of([&] { LoadedModel(folder_ / "changed", {}); });

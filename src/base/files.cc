@@ -33,7 +33,8 @@ struct Descriptor {
 int64_t file_size(int descriptor, const fs::path& path) {
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) fail_system("cannot read", path);
-  if (S_ISDIR(status.st_mode)) fail("cannot read {}: it is a folder, a file was expected", path.string());
+  if (S_ISDIR(status.st_mode))
+    fail("cannot read {}: it is a folder, a file was expected", path.string());
   return status.st_size;
 }
 
@@ -75,7 +76,8 @@ class Sha256 {
   }
 
  private:
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{EVP_MD_CTX_new(), EVP_MD_CTX_free};
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{EVP_MD_CTX_new(),
+                                                                   EVP_MD_CTX_free};
 };
 
 }  // namespace
@@ -142,7 +144,8 @@ void AtomicFile::commit() {
   sync_folder(path_.parent_path());
 }
 
-AtomicFolder::AtomicFolder(fs::path path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
+AtomicFolder::AtomicFolder(fs::path path)
+    : path_(std::move(path)), temporary_(temporary_name(path_)) {
   std::error_code code;
   fs::remove_all(temporary_, code);
   fs::create_directories(temporary_, code);

@@ -29,7 +29,8 @@ void pause_cpu() {
 }
 
 // Workers wait for a generation number to change, then take tasks from a shared counter. They spin
-// for a short while before they sleep, because a training step calls parallel_for thousands of times.
+// for a short while before they sleep, because a training step calls parallel_for thousands of
+// times.
 class Pool {
  public:
   explicit Pool(int threads) {
@@ -141,9 +142,8 @@ void parallel_for(int64_t tasks, const std::function<void(int64_t)>& body) {
 void parallel_ranges(int64_t count, int64_t grain,
                      const std::function<void(int64_t, int64_t)>& body) {
   const int64_t tasks = (count + grain - 1) / grain;
-  parallel_for(tasks, [&](int64_t task) {
-    body(task * grain, std::min(count, (task + 1) * grain));
-  });
+  parallel_for(tasks,
+               [&](int64_t task) { body(task * grain, std::min(count, (task + 1) * grain)); });
 }
 
 }  // namespace minke

@@ -26,17 +26,16 @@ std::vector<int32_t> prompt_tokens(const Arguments& a, const Tokenizer& tokenize
   return tokens;
 }
 
-void report(const Arguments& a, const Tokenizer& tokenizer, size_t prompt, const Generation& result) {
+void report(const Arguments& a, const Tokenizer& tokenizer, size_t prompt,
+            const Generation& result) {
   const double rate = result.tokens.size() / std::max(1e-9, result.generation_seconds);
   info("{} prompt tokens in {:.2f} s; {} tokens, {:.1f} a second", prompt, result.prompt_seconds,
        result.tokens.size(), rate);
   if (!a.json) return;
-  const nlohmann::ordered_json json = {{"text", tokenizer.decode(result.tokens, true)},
-                                       {"tokens", result.tokens},
-                                       {"finish_reason", result.finish_reason},
-                                       {"prompt_tokens", prompt},
-                                       {"prompt_seconds", result.prompt_seconds},
-                                       {"tokens_per_second", rate}};
+  const nlohmann::ordered_json json = {
+      {"text", tokenizer.decode(result.tokens, true)}, {"tokens", result.tokens},
+      {"finish_reason", result.finish_reason},         {"prompt_tokens", prompt},
+      {"prompt_seconds", result.prompt_seconds},       {"tokens_per_second", rate}};
   fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
@@ -53,8 +52,8 @@ void run(Arguments a) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   };
-  const Generation result = generate(model, prompt, a.options,
-                                     [&](int32_t token) { show(decoder.push(token)); });
+  const Generation result =
+      generate(model, prompt, a.options, [&](int32_t token) { show(decoder.push(token)); });
   show(decoder.finish() + "\n");
   report(a, model.tokenizer(), prompt.size(), result);
 }

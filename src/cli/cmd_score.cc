@@ -26,7 +26,8 @@ std::string one_line(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-void print_tokens(std::span<const int32_t> tokens, const Scores& scores, const Tokenizer* tokenizer) {
+void print_tokens(std::span<const int32_t> tokens, const Scores& scores,
+                  const Tokenizer* tokenizer) {
   double bytes = 0;
   for (size_t i = 0; i < tokens.size(); ++i) {
     Json line = {{"token", tokens[i]}};
@@ -51,7 +52,8 @@ void run(const Arguments& a) {
   std::optional<Tokenizer> tokenizer;
   if (tokens.empty()) {
     tokenizer.emplace(load_tokenizer(directory, stored.config));
-    tokens = tokenizer->encode(a.file.empty() ? a.text : read_file(a.file), {tokenizer->adds_bos()});
+    tokens =
+        tokenizer->encode(a.file.empty() ? a.text : read_file(a.file), {tokenizer->adds_bos()});
   }
   if (tokens.empty()) fail_usage("there is nothing to score: the text is empty");
   LoadOptions options{parse_compute(a.compute)};
@@ -62,7 +64,8 @@ void run(const Arguments& a) {
   std::optional<SafetensorsWriter> writer;
   if (!a.logits.empty())
     writer.emplace(SafetensorsWriter::file(
-        a.logits, {{"logits", FileDType::f32,
+        a.logits, {{"logits",
+                    FileDType::f32,
                     {static_cast<int64_t>(tokens.size()), model.config().vocab_size}}}));
   std::function<void(const Tensor&)> on_logits;
   if (writer)
@@ -76,8 +79,7 @@ void run(const Arguments& a) {
 
 void add_score_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command =
-      app.add_subcommand("score", "Log-probabilities of each token, as JSON lines");
+  CLI::App* command = app.add_subcommand("score", "Log-probabilities of each token, as JSON lines");
   command->add_option("model", a->model, "Hugging Face directory, or a run's folder")->required();
   auto* input = command->add_option_group("input", "What to score");
   input->add_option("--text", a->text, "Text");

@@ -16,7 +16,8 @@ void add_train_command(CLI::App& app) {
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("train", "Pre-train a model as a recipe says");
-  command->add_option("recipe", arguments->recipe, "Recipe in TOML; see docs/recipes.md")->required();
+  command->add_option("recipe", arguments->recipe, "Recipe in TOML; see docs/recipes.md")
+      ->required();
   command->add_option("--set", arguments->overrides, "Override a key: section.key=value")
       ->expected(1)
       ->take_all();

@@ -57,8 +57,9 @@ StoredModel inspect_model(const fs::path& directory) {
 Tokenizer load_tokenizer(const fs::path& directory, const ModelConfig& config) {
   Tokenizer tokenizer = Tokenizer::load(directory);
   if (tokenizer.vocab_size() > config.vocab_size)
-    fail("{}: the tokenizer has {} tokens, the model {} embedding rows; they do not belong together",
-         directory.string(), tokenizer.vocab_size(), config.vocab_size);
+    fail(
+        "{}: the tokenizer has {} tokens, the model {} embedding rows; they do not belong together",
+        directory.string(), tokenizer.vocab_size(), config.vocab_size);
   return tokenizer;
 }
 

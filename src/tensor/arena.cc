@@ -13,7 +13,8 @@ Arena Arena::counting(Device device) {
   return arena;
 }
 
-Arena::Arena(int64_t bytes, Device device) : capacity_(std::max<int64_t>(bytes, 64)), device_(device) {
+Arena::Arena(int64_t bytes, Device device)
+    : capacity_(std::max<int64_t>(bytes, 64)), device_(device) {
   void* block = ::mmap(nullptr, static_cast<size_t>(capacity_), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) fail("cannot allocate {:.1f} MiB of memory", capacity_ / 1048576.0);
@@ -39,8 +40,8 @@ Arena& Arena::operator=(Arena&& other) noexcept {
 Tensor Arena::allocate(DType dtype, std::initializer_list<int64_t> shape) {
   Tensor view(nullptr, dtype, shape, device_);
   const int64_t bytes = (view.bytes() + 63) / 64 * 64;
-  require(is_counting() || used_ + bytes <= capacity_, "arena of {} bytes: {} used, {} more asked for",
-          capacity_, used_, bytes);
+  require(is_counting() || used_ + bytes <= capacity_,
+          "arena of {} bytes: {} used, {} more asked for", capacity_, used_, bytes);
   if (block_) view.data = block_ + used_;
   used_ += bytes;
   high_water_ = std::max(high_water_, used_);

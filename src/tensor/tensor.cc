@@ -41,8 +41,8 @@ std::string Tensor::describe() const {
 }
 
 Tensor Tensor::slice_rows(int64_t begin, int64_t end) const {
-  require(rank > 0 && 0 <= begin && begin <= end && end <= shape[0], "rows {}..{} of {}", begin, end,
-          *this);
+  require(rank > 0 && 0 <= begin && begin <= end && end <= shape[0], "rows {}..{} of {}", begin,
+          end, *this);
   Tensor part = *this;
   part.shape[0] = end - begin;
   if (data) part.data = data + begin * stride[0] * dtype_bytes(dtype);
@@ -71,8 +71,7 @@ Tensor Tensor::select(int64_t index) const {
 
 Tensor Tensor::reshape(std::initializer_list<int64_t> dims) const {
   Tensor result(data, dtype, dims, device);
-  require(contiguous() && result.size() == size(), "{} cannot be seen as {}", *this,
-          result);
+  require(contiguous() && result.size() == size(), "{} cannot be seen as {}", *this, result);
   return result;
 }
 
