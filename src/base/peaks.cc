@@ -31,9 +31,8 @@ bool read_line(const std::string& line, Peaks& peaks) {
   const double value = std::strtod(line.c_str() + equals + 1, nullptr);
   if (!(value > 0)) return false;
   const size_t dot = key.find('.');
-  if (key == "version")
-    return value == version;
-  else if (key == "threads")
+  if (key == "version") return value == version;
+  if (key == "threads")
     peaks.threads = static_cast<int>(value);
   else if (key == "clock_hz")
     peaks.clock_hz = value;
