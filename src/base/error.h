@@ -39,7 +39,8 @@ template <typename... Args>
 // An invariant of the program itself does not hold; always checked, in every build.
 template <typename... Args>
 void require(bool condition, fmt::format_string<Args...> format, Args&&... args) {
-  if (!condition) throw Error("internal error: " + fmt::format(format, std::forward<Args>(args)...));
+  if (!condition)
+    throw Error("internal error: " + fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace minke

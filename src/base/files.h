@@ -40,8 +40,8 @@ class AtomicFile {
   int64_t written_ = 0;
 };
 
-// A folder that is filled under a temporary name and appears whole at commit(), replacing one of the
-// same name; without it nothing appears.
+// A folder that is filled under a temporary name and appears whole at commit(), replacing one of
+// the same name; without it nothing appears.
 class AtomicFolder {
  public:
   explicit AtomicFolder(fs::path path);

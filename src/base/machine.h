@@ -15,7 +15,8 @@ struct Machine {
 // Read once, on first use. Thread-safe.
 const Machine& machine();
 
-// The folder for what Minke keeps between runs: $MINKE_CACHE, $XDG_CACHE_HOME/minke or ~/.cache/minke.
+// The folder for what Minke keeps between runs: $MINKE_CACHE, $XDG_CACHE_HOME/minke or
+// ~/.cache/minke.
 std::string cache_folder();
 
 // Peak resident memory of this process so far, in bytes (VmHWM).

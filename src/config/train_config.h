@@ -33,8 +33,8 @@ struct BatchConfig {
 // [optimizer]
 struct OptimizerConfig {
   OptimizerKind kind = OptimizerKind::adamw;
-  double learning_rate = 1e-3;        // AdamW's peak
-  double muon_learning_rate = 0.0;    // Muon's; 0: the same, as its updates have AdamW's size
+  double learning_rate = 1e-3;      // AdamW's peak
+  double muon_learning_rate = 0.0;  // Muon's; 0: the same, as its updates have AdamW's size
   double muon_momentum = 0.95;
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0.1;
   double gradient_clip = 1.0;        // global norm; 0: off

@@ -14,8 +14,8 @@ void check_keys(const Tensor& q, const AttentionKeys& keys, int64_t v_dim) {
   require(q.rank == 3 && keys.k.rank == 3 && keys.v.rank == 3 && keys.k.shape[1] > 0 &&
               q.shape[1] % keys.k.shape[1] == 0 && q.shape[2] == keys.k.shape[2] + rope &&
               keys.v.shape[1] == keys.k.shape[1] && keys.v.shape[2] == v_dim,
-          "attention of q {}, k {}, k_rope of {}, v {} to width {}", q,
-          keys.k, rope, keys.v, v_dim);
+          "attention of q {}, k {}, k_rope of {}, v {} to width {}", q, keys.k, rope, keys.v,
+          v_dim);
   require(q.dtype != DType::i32 && keys.k.dtype == q.dtype && keys.v.dtype == q.dtype &&
               (!rope || keys.k_rope.dtype == q.dtype),
           "attention of dtypes {}, {}, {}", dtype_name(q.dtype), dtype_name(keys.k.dtype),

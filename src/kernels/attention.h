@@ -28,8 +28,8 @@ struct AttentionKeys {
 };
 
 // q: [T, heads, nope + rope], the rope part last. out: [T, heads, v_dim]. lse: f32 [T, heads],
-// log Σ exp of the scaled scores; may be empty. All but lse of one dtype, f32 or bf16; scores, softmax
-// and sums are f32 in either.
+// log Σ exp of the scaled scores; may be empty. All but lse of one dtype, f32 or bf16; scores,
+// softmax and sums are f32 in either.
 void attention_forward(const Tensor& out, const Tensor& lse, const Tensor& q,
                        const AttentionKeys& keys, std::span<const AttentionSequence> sequences,
                        float scale);

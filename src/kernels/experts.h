@@ -1,7 +1,7 @@
 #pragma once
-// Moving tokens to their experts and back. A slot is one (token, k) pair; slots are sorted by expert,
-// then by token, and each becomes one row of the experts' input. No token is dropped and no expert is
-// padded: the number of rows is always T·top_k.
+// Moving tokens to their experts and back. A slot is one (token, k) pair; slots are sorted by
+// expert, then by token, and each becomes one row of the experts' input. No token is dropped and no
+// expert is padded: the number of rows is always T·top_k.
 
 #include <cstdint>
 #include <vector>

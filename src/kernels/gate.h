@@ -1,7 +1,7 @@
 #pragma once
-// The routers of DeepSeekMoE: V2's (softmax; greedy or group-limited) and V3's (sigmoid plus a bias that
-// only chooses), with their gradients, and the sequence-wise balance loss (DeepSeek-V3 report, section
-// 2.1.2, equations 12 to 20).
+// The routers of DeepSeekMoE: V2's (softmax; greedy or group-limited) and V3's (sigmoid plus a bias
+// that only chooses), with their gradients, and the sequence-wise balance loss (DeepSeek-V3 report,
+// section 2.1.2, equations 12 to 20).
 
 #include <cstdint>
 
@@ -11,16 +11,17 @@ namespace minke {
 
 struct GateOptions {
   int64_t top_k = 1;
-  int64_t n_group = 1;         // experts lie in groups of equal size
-  int64_t topk_group = 1;      // groups that a token may use
-  bool sigmoid = true;         // scores: sigmoid, otherwise softmax
-  bool group_by_top2 = true;   // a group's score: the sum of its two best, otherwise its best
-  bool normalize = true;       // weights are divided by their sum
-  float scaling = 1.0f;        // and multiplied by this
+  int64_t n_group = 1;        // experts lie in groups of equal size
+  int64_t topk_group = 1;     // groups that a token may use
+  bool sigmoid = true;        // scores: sigmoid, otherwise softmax
+  bool group_by_top2 = true;  // a group's score: the sum of its two best, otherwise its best
+  bool normalize = true;      // weights are divided by their sum
+  float scaling = 1.0f;       // and multiplied by this
 };
 
-// logits f32 [T, E]; bias f32 [E] or empty (added to the scores for the choice only). Overwrites scores
-// f32 [T, E], indices i32 [T, top_k] (best first; on ties the lower index) and weights f32 [T, top_k].
+// logits f32 [T, E]; bias f32 [E] or empty (added to the scores for the choice only). Overwrites
+// scores f32 [T, E], indices i32 [T, top_k] (best first; on ties the lower index) and weights f32
+// [T, top_k].
 void gate_forward(const Tensor& scores, const Tensor& indices, const Tensor& weights,
                   const Tensor& logits, const Tensor& bias, const GateOptions& options);
 
@@ -31,7 +32,8 @@ void gate_backward(const Tensor& dlogits, const Tensor& dweights, const Tensor& 
 
 // The sequence-wise balance loss, mean over the T / sequence_length sequences:
 //   f_i = E/(K·T) · #{t: i chosen}, P_i = mean_t s_i/Σ_j s_j, L = α·Σ f_i·P_i.
-// dscores [T, E] is overwritten with gradient_scale · dL/dscores (f is a constant); empty: not wanted.
+// dscores [T, E] is overwritten with gradient_scale · dL/dscores (f is a constant); empty: not
+// wanted.
 double balance_loss(const Tensor& dscores, const Tensor& scores, const Tensor& indices,
                     int64_t sequence_length, double alpha, double gradient_scale);
 

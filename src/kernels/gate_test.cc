@@ -18,7 +18,8 @@ Tensor view(std::vector<float>& values, int64_t rows) {
 }
 
 struct Gate {
-  Gate(std::vector<float> logits, std::vector<float> bias, int64_t tokens, const GateOptions& options)
+  Gate(std::vector<float> logits, std::vector<float> bias, int64_t tokens,
+       const GateOptions& options)
       : scores_data(logits.size()),
         indices_data(static_cast<size_t>(tokens * options.top_k)),
         weights_data(indices_data.size()) {
@@ -47,8 +48,8 @@ TEST(Gate, V3BiasChoosesButDoesNotWeigh) {
 }
 
 TEST(Gate, GroupsThatLoseAreOutOfReachEvenWithNegativeScores) {
-  // Group scores are the sums of the two best: {0,1}: high; {2,3}: one good expert only. A negative bias
-  // makes all choices negative, where masking with 0 would choose from the lost group.
+  // Group scores are the sums of the two best: {0,1}: high; {2,3}: one good expert only. A negative
+  // bias makes all choices negative, where masking with 0 would choose from the lost group.
   const GateOptions options{2, 2, 1, true, true, true, 1.0f};
   const Gate gate({1, 1, 3, -9}, {-5, -5, -5, -5}, 1, options);
   EXPECT_EQ(gate.indices_data, (std::vector<int32_t>{0, 1}));
@@ -83,7 +84,8 @@ TEST(Routing, EveryTokenReachesItsExpertsAndComesBack) {
   std::vector<int32_t> chosen;
   for (int64_t t = 0; t < tokens; ++t) {
     chosen.push_back(static_cast<int32_t>(random.below(experts)));
-    chosen.push_back(static_cast<int32_t>((chosen.back() + 1 + random.below(experts - 1)) % experts));
+    chosen.push_back(
+        static_cast<int32_t>((chosen.back() + 1 + random.below(experts - 1)) % experts));
   }
   Arena arena(1 << 16);
   ExpertRoute route = allocate_route(arena, tokens, top_k, experts);

@@ -1,8 +1,8 @@
 #pragma once
-// kernels/: the arithmetic. ref/ is scalar and the truth, cpu/ is fast, and a contract in a header here
-// is what both keep. The only folder with intrinsics. May include tensor/ and base/. What must hold: a
-// result depends on shapes and inputs alone (never on the number of threads), and a row of a result
-// does not depend on the other rows of the batch.
+// kernels/: the arithmetic. ref/ is scalar and the truth, cpu/ is fast, and a contract in a header
+// here is what both keep. The only folder with intrinsics. May include tensor/ and base/. What must
+// hold: a result depends on shapes and inputs alone (never on the number of threads), and a row of
+// a result does not depend on the other rows of the batch.
 
 #include <string_view>
 #include <vector>
@@ -18,8 +18,8 @@ std::string_view isa_name(Isa isa);
 // Those that this CPU (and kernel: AMX needs its permission) can run.
 const std::vector<Isa>& supported_isas();
 
-// The implementation in use: $MINKE_ISA if set (an Error if unknown or not supported here), otherwise
-// the best that is supported.
+// The implementation in use: $MINKE_ISA if set (an Error if unknown or not supported here),
+// otherwise the best that is supported.
 Isa active_isa();
 
 // Chooses another one; for tests and benchmarks. Not while kernels run.

@@ -14,8 +14,7 @@ namespace {
 bool use_reference() { return active_isa() == Isa::reference; }
 
 void check_matrix(const Tensor& t, const char* name) {
-  require(t.rank >= 2 && t.dtype != DType::i32, "{} is {}, not a floating matrix", name,
-          t);
+  require(t.rank >= 2 && t.dtype != DType::i32, "{} is {}, not a floating matrix", name, t);
 }
 
 void check_offsets(std::span<const int64_t> offsets, size_t groups, int64_t rows) {
@@ -27,8 +26,7 @@ void check_offsets(std::span<const int64_t> offsets, size_t groups, int64_t rows
 
 void check_product(const Tensor& c, const Tensor& a, const PackedMatrix& b) {
   require(c.rows() == a.rows() && c.columns() == b.rows && a.columns() == b.inner,
-          "c {} = a {} times a packed matrix [{}, {}]", c, a, b.rows,
-          b.inner);
+          "c {} = a {} times a packed matrix [{}, {}]", c, a, b.rows, b.inner);
 }
 
 }  // namespace
@@ -85,8 +83,7 @@ void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy
   check_matrix(dy, "dy");
   check_matrix(x, "x");
   check_offsets(offsets, dw.size(), x.rows());
-  require(dy.dtype == x.dtype && dy.rows() == x.rows(), "dy {} and x {}", dy,
-          x);
+  require(dy.dtype == x.dtype && dy.rows() == x.rows(), "dy {} and x {}", dy, x);
   for (const Tensor& w : dw)
     require(w.rank == 2 && w.dtype == DType::f32 && w.rows() == dy.columns() &&
                 w.columns() == x.columns(),

@@ -13,8 +13,8 @@ float reciprocal_rms(const RowOps& ops, const float* x, int64_t n, float epsilon
   return 1.0f / std::sqrt(ops.dot(x, x, n) / static_cast<float>(n) + epsilon);
 }
 
-// Rows whose part of dw is summed by one task. Fixed, so that the order of the sum does not depend on
-// the number of threads.
+// Rows whose part of dw is summed by one task. Fixed, so that the order of the sum does not depend
+// on the number of threads.
 constexpr int64_t rows_per_partial = 64;
 
 }  // namespace

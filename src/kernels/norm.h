@@ -9,7 +9,8 @@ namespace minke {
 // x, y: [T, n], f32 or bf16 each, rows may be strided. weight: f32 [n].
 void rms_norm_forward(const Tensor& y, const Tensor& x, const Tensor& weight, float epsilon);
 
-// dx [T, n] is overwritten, or added to if accumulate. dweight f32 [n] is added to; empty: not wanted.
+// dx [T, n] is overwritten, or added to if accumulate. dweight f32 [n] is added to; empty: not
+// wanted.
 void rms_norm_backward(const Tensor& dx, const Tensor& dweight, const Tensor& dy, const Tensor& x,
                        const Tensor& weight, float epsilon, bool accumulate);
 

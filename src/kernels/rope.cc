@@ -8,8 +8,7 @@ namespace minke {
 void rope(const Tensor& x, const Tensor& positions, const Tensor& cosine, const Tensor& sine,
           bool inverse) {
   require(x.rank == 3 && x.shape[2] == 2 * cosine.columns() && positions.size() == x.rows(),
-          "rope: x {}, positions {}, cosine {}", x, positions,
-          cosine);
+          "rope: x {}, positions {}, cosine {}", x, positions, cosine);
   const int64_t heads = x.shape[1], width = x.shape[2];
   const float sign = inverse ? -1.0f : 1.0f;
   parallel_ranges(x.rows(), rows_per_task(heads * width), [&](int64_t begin, int64_t end) {

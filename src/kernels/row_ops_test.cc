@@ -25,7 +25,8 @@ std::vector<float> random_row(int64_t n, uint64_t seed, double scale = 1.0) {
 
 void expect_close(const std::vector<float>& a, const std::vector<float>& b, const char* what) {
   for (size_t i = 0; i < a.size(); ++i)
-    EXPECT_NEAR(a[i], b[i], 2e-6 + 2e-6 * std::abs(b[i])) << what << " at " << i << " of " << a.size();
+    EXPECT_NEAR(a[i], b[i], 2e-6 + 2e-6 * std::abs(b[i]))
+        << what << " at " << i << " of " << a.size();
 }
 
 class RowOpsTest : public testing::TestWithParam<Isa> {
@@ -77,18 +78,17 @@ TEST_P(RowOpsTest, Elementwise) {
       call(truth_, expected.data());
       expect_close(got, expected, what);
     };
-    compare("add_scaled", [&](const RowOps& o, float* out) { o.add_scaled(out, x.data(), 0.3f, n); });
+    compare("add_scaled",
+            [&](const RowOps& o, float* out) { o.add_scaled(out, x.data(), 0.3f, n); });
     compare("blend", [&](const RowOps& o, float* out) { o.blend(out, 0.7f, x.data(), 0.3f, n); });
-    compare("add_product", [&](const RowOps& o, float* out) {
-      o.add_product(out, x.data(), y.data(), 0.3f, n);
-    });
-    compare("multiply", [&](const RowOps& o, float* out) {
-      o.multiply(out, x.data(), y.data(), 0.3f, n);
-    });
-    compare("silu_mul", [&](const RowOps& o, float* out) { o.silu_mul(out, x.data(), y.data(), n); });
-    compare("exp_scaled", [&](const RowOps& o, float* out) {
-      o.exp_scaled(out, x.data(), 1.0f, 0.1f, n);
-    });
+    compare("add_product",
+            [&](const RowOps& o, float* out) { o.add_product(out, x.data(), y.data(), 0.3f, n); });
+    compare("multiply",
+            [&](const RowOps& o, float* out) { o.multiply(out, x.data(), y.data(), 0.3f, n); });
+    compare("silu_mul",
+            [&](const RowOps& o, float* out) { o.silu_mul(out, x.data(), y.data(), n); });
+    compare("exp_scaled",
+            [&](const RowOps& o, float* out) { o.exp_scaled(out, x.data(), 1.0f, 0.1f, n); });
     compare("sigmoid", [&](const RowOps& o, float* out) { o.sigmoid(out, x.data(), n); });
     compare("silu_mul_gradient, gate", [&](const RowOps& o, float* out) {
       std::vector<float> up(n);

@@ -1,6 +1,6 @@
 #pragma once
-// Memory for tensors. An arena owns one block of a device and hands out views of it; a counting arena
-// hands out views without data, so that the code which allocates is also the memory plan.
+// Memory for tensors. An arena owns one block of a device and hands out views of it; a counting
+// arena hands out views without data, so that the code which allocates is also the memory plan.
 
 #include "tensor/tensor.h"
 

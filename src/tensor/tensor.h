@@ -12,10 +12,20 @@ namespace minke {
 // Where memory lies. kernels/ picks an implementation by it.
 enum class Device : uint8_t { cpu };
 
-template <typename T> struct DTypeOf;
-template <> struct DTypeOf<float> { static constexpr DType value = DType::f32; };
-template <> struct DTypeOf<BFloat16> { static constexpr DType value = DType::bf16; };
-template <> struct DTypeOf<int32_t> { static constexpr DType value = DType::i32; };
+template <typename T>
+struct DTypeOf;
+template <>
+struct DTypeOf<float> {
+  static constexpr DType value = DType::f32;
+};
+template <>
+struct DTypeOf<BFloat16> {
+  static constexpr DType value = DType::bf16;
+};
+template <>
+struct DTypeOf<int32_t> {
+  static constexpr DType value = DType::i32;
+};
 
 // Up to 4 dimensions, row-major unless sliced; the last dimension is always contiguous. Copying a
 // view copies no data. An empty view (data == nullptr) stands for "not there".
@@ -31,7 +41,8 @@ struct Tensor {
 
   Tensor() = default;
   // A contiguous view.
-  Tensor(void* data, DType dtype, std::initializer_list<int64_t> shape, Device device = Device::cpu);
+  Tensor(void* data, DType dtype, std::initializer_list<int64_t> shape,
+         Device device = Device::cpu);
 
   explicit operator bool() const { return data != nullptr; }
   int64_t size() const;  // elements
