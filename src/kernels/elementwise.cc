@@ -1,20 +1,30 @@
 #include "kernels/elementwise.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/threads.h"
 #include "kernels/rows.h"
 
 namespace minke {
 
+void clear(const Tensor& y) {
+  constexpr int64_t bytes_per_task = 1 << 18;
+  require(y.contiguous(), "clear: {}", y);
+  parallel_ranges(y.bytes(), bytes_per_task, [&](int64_t begin, int64_t end) {
+    std::memset(y.data + begin, 0, static_cast<size_t>(end - begin));
+  });
+}
+
 void silu_mul_forward(const Tensor& h, const Tensor& gate_up) {
   const int64_t n = h.columns();
   expect_rows(gate_up, h.rows(), 2 * n, "silu_mul_forward gate_up");
   parallel_ranges(h.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
+    const RowOps& ops = row_ops();
     RowBuffer in(2 * n), out(n);
     for (int64_t row = begin; row < end; ++row) {
       const float* gate = in.load(gate_up, row);
-      row_ops().silu_mul(out.target(h, row), gate, gate + n, n);
+      ops.silu_mul(out.target(h, row), gate, gate + n, n);
       out.store(h, row);
     }
   });
@@ -25,11 +35,12 @@ void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& g
   expect_rows(gate_up, dh.rows(), 2 * n, "silu_mul_backward gate_up");
   expect_rows(dgate_up, dh.rows(), 2 * n, "silu_mul_backward dgate_up");
   parallel_ranges(dh.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
+    const RowOps& ops = row_ops();
     RowBuffer in(2 * n), gradient(n), out(2 * n);
     for (int64_t row = begin; row < end; ++row) {
       const float* gate = in.load(gate_up, row);
       float* dgate = out.target(dgate_up, row);
-      row_ops().silu_mul_gradient(dgate, dgate + n, gradient.load(dh, row), gate, gate + n, n);
+      ops.silu_mul_gradient(dgate, dgate + n, gradient.load(dh, row), gate, gate + n, n);
       out.store(dgate_up, row);
     }
   });
@@ -53,10 +64,11 @@ void add(const Tensor& y, const Tensor& x) {
   const int64_t n = x.columns();
   expect_rows(y, x.rows(), n, "add");
   parallel_ranges(x.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
+    const RowOps& ops = row_ops();
     RowBuffer in(n), out(n);
     for (int64_t row = begin; row < end; ++row) {
       out.load(y, row);
-      row_ops().add_scaled(out.target(y, row), in.load(x, row), 1.0f, n);
+      ops.add_scaled(out.target(y, row), in.load(x, row), 1.0f, n);
       out.store(y, row);
     }
   });
@@ -67,13 +79,13 @@ void sum_heads(const Tensor& y, const Tensor& x) {
   const int64_t heads = x.shape[1], n = x.shape[2];
   expect_rows(y, x.rows(), n, "sum_heads");
   parallel_ranges(x.rows(), rows_per_task(heads * n), [&](int64_t begin, int64_t end) {
+    const RowOps& ops = row_ops();
     RowBuffer in(heads * n), out(n);
     for (int64_t row = begin; row < end; ++row) {
       const float* parts = in.load(x, row);
       float* sum = out.target(y, row);
       std::fill(sum, sum + n, 0.0f);
-      for (int64_t head = 0; head < heads; ++head)
-        row_ops().add_scaled(sum, parts + head * n, 1.0f, n);
+      for (int64_t head = 0; head < heads; ++head) ops.add_scaled(sum, parts + head * n, 1.0f, n);
       out.store(y, row);
     }
   });

@@ -1,5 +1,6 @@
 #pragma once
-// Elementwise kernels: SwiGLU, conversions, sums. Rows may be strided; dtypes f32 or bf16 unless said.
+// Elementwise kernels: SwiGLU, conversions, sums. Rows may be strided; dtypes f32 or bf16 unless
+// said.
 
 #include "tensor/tensor.h"
 
@@ -10,6 +11,8 @@ void silu_mul_forward(const Tensor& h, const Tensor& gate_up);
 // dgate_up [T, 2·I] is overwritten.
 void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& gate_up);
 
+// y = 0; contiguous.
+void clear(const Tensor& y);
 // y = x, converted to y's dtype. Same number of rows and columns.
 void convert(const Tensor& y, const Tensor& x);
 // y += x.

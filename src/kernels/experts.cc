@@ -50,6 +50,7 @@ void gather_rows_backward(const Tensor& dx, const Tensor& drows, const ExpertRou
   const int64_t n = dx.columns(), top_k = route.row_of_slot.columns();
   expect_rows(drows, route.token_of_row.size(), n, "gather_rows_backward");
   parallel_ranges(dx.rows(), rows_per_task(n * top_k), [&](int64_t begin, int64_t end) {
+    const RowOps& ops = row_ops();
     RowBuffer in(n), out(n);
     for (int64_t t = begin; t < end; ++t) {
       float* sum = out.target(dx, t);
@@ -58,7 +59,7 @@ void gather_rows_backward(const Tensor& dx, const Tensor& drows, const ExpertRou
       else
         std::fill_n(sum, n, 0.0f);
       for (int64_t k = 0; k < top_k; ++k)
-        row_ops().add_scaled(sum, in.load(drows, route.row_of_slot.row<int32_t>(t)[k]), 1.0f, n);
+        ops.add_scaled(sum, in.load(drows, route.row_of_slot.row<int32_t>(t)[k]), 1.0f, n);
       out.store(dx, t);
     }
   });
@@ -69,12 +70,13 @@ void combine_rows(const Tensor& y, const Tensor& rows, const Tensor& weights,
   const int64_t n = y.columns(), top_k = weights.columns();
   expect_rows(rows, route.token_of_row.size(), n, "combine_rows");
   parallel_ranges(y.rows(), rows_per_task(n * top_k), [&](int64_t begin, int64_t end) {
+    const RowOps& ops = row_ops();
     RowBuffer in(n), out(n);
     for (int64_t t = begin; t < end; ++t) {
       out.load(y, t);
       for (int64_t k = 0; k < top_k; ++k)
-        row_ops().add_scaled(out.target(y, t), in.load(rows, route.row_of_slot.row<int32_t>(t)[k]),
-                             weights.row<float>(t)[k], n);
+        ops.add_scaled(out.target(y, t), in.load(rows, route.row_of_slot.row<int32_t>(t)[k]),
+                       weights.row<float>(t)[k], n);
       out.store(y, t);
     }
   });
@@ -85,15 +87,16 @@ void combine_rows_backward(const Tensor& drows, const Tensor& dweights, const Te
   const int64_t n = dy.columns(), top_k = weights.columns();
   expect_rows(drows, rows.rows(), n, "combine_rows_backward");
   parallel_ranges(dy.rows(), rows_per_task(n * top_k), [&](int64_t begin, int64_t end) {
+    const RowOps& ops = row_ops();
     RowBuffer gradient(n), in(n), out(n);
     for (int64_t t = begin; t < end; ++t) {
       const float* from = gradient.load(dy, t);
       for (int64_t k = 0; k < top_k; ++k) {
         const int64_t row = route.row_of_slot.row<int32_t>(t)[k];
-        dweights.row<float>(t)[k] = row_ops().dot(from, in.load(rows, row), n);
+        dweights.row<float>(t)[k] = ops.dot(from, in.load(rows, row), n);
         float* to = out.target(drows, row);
         std::fill_n(to, n, 0.0f);
-        row_ops().add_scaled(to, from, weights.row<float>(t)[k], n);
+        ops.add_scaled(to, from, weights.row<float>(t)[k], n);
         out.store(drows, row);
       }
     }

@@ -14,8 +14,8 @@ namespace {
 constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
 constexpr int64_t tokens_per_task = 64;
 
-void compute_scores(float* scores, const float* logits, int64_t experts, bool sigmoid) {
-  const RowOps& ops = row_ops();
+void compute_scores(const RowOps& ops, float* scores, const float* logits, int64_t experts,
+                    bool sigmoid) {
   if (sigmoid) return ops.sigmoid(scores, logits, experts);
   const float top = ops.max(logits, experts);
   ops.exp_scaled(scores, logits, top, 1.0f / ops.sum_exp(logits, top, experts), experts);
@@ -44,7 +44,8 @@ void top_indices(std::vector<int32_t>& order, const float* values, int64_t size,
   });
 }
 
-// Experts of the groups that lose are put out of reach: minus infinity, as DeepSeek's own code does.
+// Experts of the groups that lose are put out of reach: minus infinity, as DeepSeek's own code
+// does.
 void mask_groups(std::vector<float>& choice, const GateOptions& o, std::vector<float>& group_scores,
                  std::vector<int32_t>& order) {
   const int64_t size = static_cast<int64_t>(choice.size()) / o.n_group;
@@ -72,8 +73,8 @@ void weights_gradient(float* dscores, const float* dweights, const float* scores
     mean += dweights[k] * scores[chosen[k]];
   }
   for (int64_t k = 0; k < o.top_k; ++k)
-    dscores[chosen[k]] += o.normalize ? o.scaling / sum * (dweights[k] - mean / sum)
-                                      : o.scaling * dweights[k];
+    dscores[chosen[k]] +=
+        o.normalize ? o.scaling / sum * (dweights[k] - mean / sum) : o.scaling * dweights[k];
 }
 
 // From the gradient of the scores to that of the logits, in place.
@@ -81,8 +82,8 @@ void scores_gradient(float* gradient, const float* scores, int64_t experts, bool
   float mean = 0;
   for (int64_t i = 0; !sigmoid && i < experts; ++i) mean += gradient[i] * scores[i];
   for (int64_t i = 0; i < experts; ++i)
-    gradient[i] = sigmoid ? gradient[i] * scores[i] * (1 - scores[i])
-                          : scores[i] * (gradient[i] - mean);
+    gradient[i] =
+        sigmoid ? gradient[i] * scores[i] * (1 - scores[i]) : scores[i] * (gradient[i] - mean);
 }
 
 }  // namespace
@@ -94,14 +95,15 @@ void gate_forward(const Tensor& scores, const Tensor& indices, const Tensor& wei
   expect_rows(indices, tokens, options.top_k, "gate_forward indices");
   expect_rows(weights, tokens, options.top_k, "gate_forward weights");
   parallel_ranges(tokens, tokens_per_task, [&](int64_t begin, int64_t end) {
+    const RowOps& ops = row_ops();
     std::vector<float> choice(static_cast<size_t>(experts));
     std::vector<float> groups(static_cast<size_t>(options.n_group));
     std::vector<int32_t> order;
     for (int64_t t = begin; t < end; ++t) {
       float* score = scores.row<float>(t);
-      compute_scores(score, logits.row<float>(t), experts, options.sigmoid);
+      compute_scores(ops, score, logits.row<float>(t), experts, options.sigmoid);
       std::copy(score, score + experts, choice.begin());
-      if (bias) row_ops().add_scaled(choice.data(), bias.as<float>(), 1.0f, experts);
+      if (bias) ops.add_scaled(choice.data(), bias.as<float>(), 1.0f, experts);
       if (options.n_group > 1) mask_groups(choice, options, groups, order);
       top_indices(order, choice.data(), experts, options.top_k);
       std::copy_n(order.begin(), options.top_k, indices.row<int32_t>(t));

@@ -24,18 +24,19 @@ void embedding_forward(const Tensor& y, const Tensor& table, const Tensor& ids) 
   });
 }
 
-// A task owns a range of columns and walks all tokens, so that rows which share a token id are added
-// in the order of the tokens whatever the number of threads.
+// A task owns a range of columns and walks all tokens, so that rows which share a token id are
+// added in the order of the tokens whatever the number of threads.
 void embedding_backward(const Tensor& dtable, const Tensor& dy, const Tensor& ids) {
   constexpr int64_t columns_per_task = 64;
   const int64_t n = dtable.columns();
   expect_rows(dy, ids.size(), n, "embedding_backward");
   parallel_ranges(n, columns_per_task, [&](int64_t begin, int64_t end) {
     const Tensor gradient = dy.slice_last(begin, end);
+    const RowOps& ops = row_ops();
     RowBuffer in(end - begin);
     for (int64_t t = 0; t < dy.rows(); ++t)
-      row_ops().add_scaled(dtable.row<float>(ids.as<int32_t>()[t]) + begin, in.load(gradient, t),
-                           1.0f, end - begin);
+      ops.add_scaled(dtable.row<float>(ids.as<int32_t>()[t]) + begin, in.load(gradient, t), 1.0f,
+                     end - begin);
   });
 }
 
@@ -43,8 +44,7 @@ void cross_entropy(const Tensor& losses, const Tensor& dlogits, const Tensor& lo
                    const Tensor& targets, float gradient_scale) {
   const int64_t n = logits.columns();
   require(losses.size() == logits.rows() && targets.size() == logits.rows(),
-          "cross_entropy: losses {}, targets {}, logits {}", losses, targets,
-          logits);
+          "cross_entropy: losses {}, targets {}, logits {}", losses, targets, logits);
   parallel_ranges(logits.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
     const RowOps& ops = row_ops();
     RowBuffer out(dlogits ? n : 0);

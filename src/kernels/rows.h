@@ -11,25 +11,26 @@ namespace minke {
 // f32 space for one row; one object a task, reused for all of the task's rows.
 class RowBuffer {
  public:
-  explicit RowBuffer(int64_t columns) : values_(static_cast<size_t>(columns)) {}
+  explicit RowBuffer(int64_t columns) : ops_(row_ops()), values_(static_cast<size_t>(columns)) {}
   float* data() { return values_.data(); }
 
   // Row `row` of x as f32: where it lies if it is f32, otherwise widened into this buffer.
   const float* load(const Tensor& x, int64_t row) {
     if (x.dtype == DType::f32) return x.row<float>(row);
-    row_ops().widen(data(), &x.row<BFloat16>(row)->bits, x.columns());
+    ops_.widen(data(), &x.row<BFloat16>(row)->bits, x.columns());
     return data();
   }
-  // Where to compute row `row` of y as f32: in place if y is f32, otherwise in this buffer; finish with
-  // store().
+  // Where to compute row `row` of y as f32: in place if y is f32, otherwise in this buffer; finish
+  // with store().
   float* target(const Tensor& y, int64_t row) {
     return y.dtype == DType::f32 ? y.row<float>(row) : data();
   }
   void store(const Tensor& y, int64_t row) {
-    if (y.dtype == DType::bf16) row_ops().narrow(&y.row<BFloat16>(row)->bits, data(), y.columns());
+    if (y.dtype == DType::bf16) ops_.narrow(&y.row<BFloat16>(row)->bits, data(), y.columns());
   }
 
  private:
+  const RowOps& ops_;
   std::vector<float> values_;
 };
 
@@ -40,8 +41,9 @@ constexpr int64_t rows_per_task(int64_t columns) {
 
 // Checks that a tensor has this shape, its rows without gaps.
 inline void expect_rows(const Tensor& x, int64_t rows, int64_t columns, const char* name) {
-  require(x && x.rows() == rows && x.columns() == columns && (x.rank < 3 || x.stride[1] == x.shape[2]),
-          "{}: {} where contiguous rows [{}, {}] were expected", name, x, rows, columns);
+  require(
+      x && x.rows() == rows && x.columns() == columns && (x.rank < 3 || x.stride[1] == x.shape[2]),
+      "{}: {} where contiguous rows [{}, {}] were expected", name, x, rows, columns);
 }
 
 }  // namespace minke

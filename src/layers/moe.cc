@@ -1,5 +1,6 @@
 #include "layers/moe.h"
 
+#include "base/threads.h"
 #include "kernels/elementwise.h"
 
 namespace minke {
@@ -90,8 +91,10 @@ Moe::Scratch Moe::allocate_scratch(Arena& arena, int64_t tokens) const {
 void Moe::refresh() const {
   gate_.refresh();
   if (has_shared_) shared_.refresh();
-  for (const Linear& linear : gate_up_) linear.refresh();
-  for (const Linear& linear : down_) linear.refresh();
+  parallel_for(experts_, [&](int64_t expert) {
+    gate_up_[expert].refresh();
+    down_[expert].refresh();
+  });
 }
 
 void Moe::forward(const Tensor& y, const Tensor& normed, Activations& saved,

@@ -1,7 +1,6 @@
 #include "model/deepseek.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include "kernels/elementwise.h"
@@ -186,7 +185,7 @@ void DeepseekModel::forward_mtp(const StepOptions& step, StepLosses& losses) {
 void DeepseekModel::backward(const StepOptions& step, StepLosses& losses) {
   TrainingState& state = *training_;
   const BalanceOptions balance{options_.sequence_length, step.balance_alpha, step.balance_scale};
-  for (const Tensor& dx : state.dx) std::memset(dx.data, 0, static_cast<size_t>(dx.bytes()));
+  for (const Tensor& dx : state.dx) clear(dx);
   for (int64_t k = depth(); k >= 1; --k) {
     const Tensor& hidden = k == 1 ? state.blocks.back().output : state.mtp[k - 2].block.output;
     losses.balance += mtp_[k - 1].backward(

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numbers>
 #include <numeric>
 
 #include "base/log.h"
 #include "base/machine.h"
+#include "kernels/elementwise.h"
 #include "kernels/optimizer.h"
 #include "train/schedule.h"
 
@@ -106,7 +106,7 @@ Trainer::Trainer(TrainConfig config, Group& group) : config_(std::move(config)),
 
 StepReport Trainer::step() {
   const Tensor& gradients = weights_->flat_gradients();
-  std::memset(gradients.data, 0, static_cast<size_t>(gradients.bytes()));
+  clear(gradients);
   model_->reset_expert_loads();
   StepReport report = run_micro_batches(batch_sequences(config_.batch, position_.tokens));
   reduce(report);
