@@ -137,6 +137,7 @@ Peaks measure_peaks(int rounds) {
   constexpr double cycles_of_multiplication = 3;
   const std::vector<cpu::PeakUnit> all = units();
   std::vector<Loop> loops;
+  loops.reserve(all.size());
   for (const cpu::PeakUnit& unit : all) loops.emplace_back(unit.run);
   Loop clock([](int64_t times) { cpu::multiply_chain(times); });
   MemoryReads memory;
