@@ -10,6 +10,7 @@ namespace minke {
 
 void add_tokenizer_command(CLI::App& app);
 void add_data_command(CLI::App& app);
+void add_plan_command(CLI::App& app);
 void add_ledger_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
 void add_train_command(CLI::App& app);

@@ -1,6 +1,6 @@
 #pragma once
-// plan/: what a model and a job cost before they run. Arithmetic only. May include config/, tensor/ and
-// base/.
+// plan/: what a model and a job cost before they run. Arithmetic only. May include config/, tensor/
+// and base/.
 
 #include <cstdint>
 
