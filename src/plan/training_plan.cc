@@ -38,6 +38,8 @@ void check_layout(const ModelShape& shape, const MachineFile& machine, const Tra
         "--batch {}: {} data-parallel ranks with --micro-batch {} need a multiple of {} "
         "sequences",
         job.batch_sequences, ranks, layout.micro_batch, ranks * layout.micro_batch);
+  if (layout.experts > 1 && machine.spec.intra_node_gbps <= 0)
+    fail_usage("{} has no link between devices, so --experts must be 1", machine.spec.name);
   const int64_t micro_batches = job.batch_sequences / ranks / layout.micro_batch;
   if (layout.schedule == Pipeline::dualpipe &&
       (layout.pipeline % 2 != 0 || micro_batches % 2 != 0 || micro_batches < 2 * layout.pipeline))
@@ -150,14 +152,67 @@ double reduction_seconds(const HeldParameters& held, const MachineSpec& spec, co
          rate;
 }
 
-void name_limit(TrainingPlan& plan, const Device& device) {
-  const std::pair<double, std::string> parts[] = {
+void name_limit(TrainingPlan& plan) {
+  // Computation is named unless something else costs more than a fifth of it.
+  const std::pair<double, const char*> parts[] = {
+      {plan.compute / plan.imbalance * 0.2, "computation"},
       {plan.exposed, "all-to-all that computation does not hide"},
       {plan.bubble, "pipeline bubbles"},
       {plan.reduction, "reducing gradients between data-parallel ranks"},
-      {plan.compute * (1 - 1 / plan.imbalance), "unequal stages (head and whole layers)"},
-      {plan.compute / plan.imbalance * 0.2, device.machine.spec.name.empty() ? "" : "computation"}};
+      {plan.compute * (1 - 1 / plan.imbalance), "unequal stages (head and whole layers)"}};
   plan.limit = std::max_element(std::begin(parts), std::end(parts))->second;
+}
+
+// One micro-batch through the whole model on one device.
+struct MicroBatch {
+  LayerSeconds body, heads;  // MTP modules count with the heads
+  double exchange = 0;       // all-to-all forward; backward takes the same again
+};
+
+MicroBatch micro_batch_seconds(const ModelShape& shape, const Device& device,
+                               const TrainingJob& job, const Layout& layout) {
+  const double tokens = static_cast<double>(layout.micro_batch * job.sequence_length);
+  const TrainingShare share{tokens, job.sequence_length, layout.experts, layout.recompute};
+  MicroBatch micro{{}, head_seconds(shape, device, tokens)};
+  for (const LayerShape& layer : shape.layers) {
+    micro.body = micro.body + layer_seconds(layer, device, share);
+    micro.exchange += all_to_all_seconds(shape, layer, device, tokens, layout.experts);
+  }
+  for (const LayerShape& layer : shape.mtp) {
+    micro.heads =
+        micro.heads + layer_seconds(layer, device, share) + head_seconds(shape, device, tokens);
+    micro.exchange += all_to_all_seconds(shape, layer, device, tokens, layout.experts);
+  }
+  return micro;
+}
+
+// Computation, bubble and exposed all-to-all of a step; the slowest stage sets the pace.
+void plan_pipeline(const ModelShape& shape, const MicroBatch& micro, TrainingPlan& plan) {
+  const Layout& layout = plan.layout;
+  const bool dual = layout.schedule == Pipeline::dualpipe;
+  const auto layers = static_cast<int64_t>(shape.layers.size());
+  const int64_t bins = dual ? layout.pipeline / 2 : layout.pipeline;
+  const LayerSeconds chunk = micro.body + micro.heads;
+  const double slowest = fullest_bin(layers, total(micro.body) / static_cast<double>(layers),
+                                     total(micro.heads), bins);
+  plan.imbalance = slowest * static_cast<double>(bins) / total(chunk);
+
+  const double per_stage = plan.imbalance / static_cast<double>(layout.pipeline);
+  const auto count = static_cast<double>(plan.micro_batches);
+  const double forward = chunk.forward * per_stage, backward = chunk.backward() * per_stage;
+  const double weight = chunk.backward_weight * per_stage;
+  const double links = 2 * micro.exchange / static_cast<double>(layout.pipeline);
+  plan.compute = count * (forward + backward);
+  plan.all_to_all = count * links;
+  if (dual) {
+    const double pair = std::max(forward + backward, links);
+    plan.exposed = count * (pair - forward - backward);
+    plan.bubble = std::max(
+        0.0, static_cast<double>(layout.pipeline / 2 - 1) * (pair + backward - 3 * weight));
+  } else {
+    plan.exposed = count * links;
+    plan.bubble = static_cast<double>(layout.pipeline - 1) * (forward + backward + links);
+  }
 }
 
 }  // namespace
@@ -165,10 +220,6 @@ void name_limit(TrainingPlan& plan, const Device& device) {
 TrainingPlan plan_training(const ModelShape& shape, const MachineFile& machine,
                            const TrainingJob& job, const Layout& layout) {
   check_layout(shape, machine, job, layout);
-  const bool dual = layout.schedule == Pipeline::dualpipe;
-  const bool exchanges = layout.experts > 1;
-  if (exchanges && machine.spec.intra_node_gbps <= 0)
-    fail_usage("{} has no link between devices, so --experts must be 1", machine.spec.name);
   TrainingPlan plan;
   plan.layout = layout;
   plan.data_parallel = job.devices / layout.pipeline;
@@ -176,42 +227,8 @@ TrainingPlan plan_training(const ModelShape& shape, const MachineFile& machine,
   plan.memory = rank_memory(shape, job, layout, plan.data_parallel);
 
   const Efficiency& e = machine.efficiency;
-  const Device device{machine, job.precision, exchanges ? 1 - e.communication_units : 1.0};
-  const double tokens = static_cast<double>(layout.micro_batch * job.sequence_length);
-  const TrainingShare share{tokens, job.sequence_length, layout.experts, layout.recompute};
-  LayerSeconds body, heads = head_seconds(shape, device, tokens);
-  double exchange = 0;  // forward; backward is the same again
-  for (const LayerShape& layer : shape.layers) {
-    body = body + layer_seconds(layer, device, share);
-    exchange += all_to_all_seconds(shape, layer, device, tokens, layout.experts);
-  }
-  for (const LayerShape& layer : shape.mtp) {
-    heads = heads + layer_seconds(layer, device, share) + head_seconds(shape, device, tokens);
-    exchange += all_to_all_seconds(shape, layer, device, tokens, layout.experts);
-  }
-  const auto layers = static_cast<int64_t>(shape.layers.size());
-  const int64_t bins = dual ? layout.pipeline / 2 : layout.pipeline;
-  const double whole = total(body) + total(heads);
-  const double slowest = fullest_bin(layers, total(body) / layers, total(heads), bins);
-  plan.imbalance = slowest * static_cast<double>(bins) / whole;
-
-  const double per_stage = plan.imbalance / static_cast<double>(layout.pipeline);
-  const auto count = static_cast<double>(plan.micro_batches);
-  const LayerSeconds chunk = body + heads;
-  const double forward = chunk.forward * per_stage, backward = chunk.backward() * per_stage;
-  const double weight = chunk.backward_weight * per_stage;
-  const double links = 2 * exchange / static_cast<double>(layout.pipeline);
-  plan.compute = count * (forward + backward);
-  plan.all_to_all = count * links;
-  if (dual) {
-    const double pair = std::max(forward + backward, links);
-    plan.exposed = count * (pair - forward - backward);
-    plan.bubble = static_cast<double>(layout.pipeline / 2 - 1) * (pair + backward - 3 * weight);
-    plan.bubble = std::max(0.0, plan.bubble);
-  } else {
-    plan.exposed = count * links;
-    plan.bubble = static_cast<double>(layout.pipeline - 1) * (forward + backward + links);
-  }
+  const Device device{machine, job.precision, layout.experts > 1 ? 1 - e.communication_units : 1.0};
+  plan_pipeline(shape, micro_batch_seconds(shape, device, job, layout), plan);
   const HeldParameters held = held_parameters(shape, layout);
   plan.reduction = reduction_seconds(held, machine.spec, layout, plan.data_parallel);
   plan.optimizer = plan.memory.optimizer * 2.5 / device.memory_rate();  // read, written, gradients
@@ -224,7 +241,7 @@ TrainingPlan plan_training(const ModelShape& shape, const MachineFile& machine,
   plan.cost = plan.device_hours * machine.spec.price_per_hour;
   plan.flops_fraction = 3 * shape.forward_flops(job.sequence_length, true) *
                         plan.tokens_per_second / (device.peak() * static_cast<double>(job.devices));
-  name_limit(plan, device);
+  name_limit(plan);
   return plan;
 }
 
