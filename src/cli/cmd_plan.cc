@@ -22,9 +22,9 @@ struct Arguments {
   std::string precision = "auto", schedule = "dualpipe";
   std::vector<std::string> overrides;
   bool published = false, json = false, recompute = false;
-  double tokens = 1e12, price = -1, price_hit = 0, price_miss = 0, price_output = 0;
+  double tokens = 0, price = -1, price_hit = 0, price_miss = 0, price_output = 0;
   int64_t context = 4096, pipeline = 0;
-  TrainingJob training{.batch_sequences = 0};
+  TrainingJob training{.batch_sequences = 0, .devices = 0};
   Layout layout;
   ServingJob serving{.prefill_experts = 0, .decode_experts = 0};  // 0: search
 };
@@ -126,6 +126,7 @@ Precision chosen_precision(const Arguments& a, const MachineFile& machine) {
 TrainingSearch plan_layouts(const ModelShape& shape, const MachineFile& machine, TrainingJob& job,
                             const Arguments& a) {
   job.tokens = a.tokens;
+  if (job.devices == 0) job.devices = machine.spec.devices_per_node;
   if (job.batch_sequences == 0) {  // DeepSeek-V3's batch, rounded up to the devices
     constexpr int64_t sequences = 15360;
     job.batch_sequences = (sequences + job.devices - 1) / job.devices * job.devices;
@@ -176,9 +177,13 @@ void plan_source(Arguments& a) {
     config = load_train_config(a.source, a.overrides);
     model = config.model;
     a.context = config.data.sequence_length;
+    if (a.tokens == 0) a.tokens = static_cast<double>(config.total_tokens);
+    if (a.training.batch_sequences == 0) a.training.batch_sequences = config.batch.sequences;
   } else {
     model = load_model(a.source);
   }
+  constexpr double trillion = 1e12;
+  if (a.tokens == 0) a.tokens = trillion;
   const ModelShape shape = shape_of(model);
   parts.push_back(model_part(shape, a.context));
   PlanPlots plots;
@@ -219,8 +224,10 @@ void plan(Arguments& a) {
 
 void add_training_options(CLI::App& command, Arguments& a) {
   const auto count = CLI::Range(int64_t{1}, int64_t{1} << 24);
-  command.add_option("--tokens", a.tokens, "Tokens to train on")->check(CLI::Range(1.0, 1e18));
-  command.add_option("--devices", a.training.devices, "Devices that train")->check(count);
+  command.add_option("--tokens", a.tokens, "Tokens to train on; default: the recipe's, or 1e12")
+      ->check(CLI::Range(1.0, 1e18));
+  command.add_option("--devices", a.training.devices, "Devices that train; default: a node's")
+      ->check(count);
   command.add_option("--batch", a.training.batch_sequences, "Sequences of a step")->check(count);
   command.add_option("--zero", a.training.zero_stage, "ZeRO stage")->check(CLI::Range(0, 3));
   command.add_option("--pipeline", a.pipeline, "Only this number of stages; with the next four")

@@ -177,8 +177,10 @@ PlanPart training_part(const TrainingSearch& search, const MachineFile& machine,
       {"fits", fits}, {"tried", search.tried}, {"layouts", nlohmann::ordered_json::array()}};
   if (!fits) part.json["remedy"] = search.remedy;
   for (const TrainingPlan& p : plans) {
-    table.rows.push_back({layout_text(p), whole(p.tokens_per_second), percent(p.flops_fraction),
-                          hours_text(p.hours), whole(p.device_hours), dollars(p.cost), p.limit});
+    table.rows.push_back(
+        {layout_text(p), whole(p.tokens_per_second), percent(p.flops_fraction), hours_text(p.hours),
+         p.device_hours < 100 ? fmt::format("{:.3g}", p.device_hours) : whole(p.device_hours),
+         dollars(p.cost), p.limit});
     part.json["layouts"].push_back(json_of(p));
   }
   part.tables = {table, step_table(plans), memory_table(plans, machine.spec.memory_gib)};
