@@ -1,6 +1,7 @@
 #include "kernels/peak.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -11,7 +12,7 @@ namespace minke {
 namespace {
 
 TEST(PeakTest, IsKeptAndFound) {
-  const fs::path folder = fs::temp_directory_path() / "minke_peak_test";
+  const fs::path folder = fs::temp_directory_path() / fmt::format("minke-peak-{}", ::getpid());
   fs::remove_all(folder);
   setenv("MINKE_CACHE", folder.c_str(), 1);
   EXPECT_FALSE(load_peaks(3).has_value());

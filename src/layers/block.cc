@@ -3,21 +3,20 @@
 #include "kernels/elementwise.h"
 
 namespace minke {
-namespace {
-std::string prefix_of(int64_t index) { return "model.layers." + std::to_string(index) + "."; }
-}  // namespace
+
+std::string layer_prefix(int64_t index) { return "model.layers." + std::to_string(index) + "."; }
 
 Block::Block(const LayerBuilder& builder, int64_t index, const RotaryTable& rotary)
     : compute_(builder.compute),
       recompute_(builder.recompute),
       hidden_(builder.config.hidden_size),
-      attention_norm_(builder, prefix_of(index) + "input_layernorm.weight"),
-      ffn_norm_(builder, prefix_of(index) + "post_attention_layernorm.weight"),
-      attention_(builder, prefix_of(index) + "self_attn.", rotary) {
+      attention_norm_(builder, layer_prefix(index) + "input_layernorm.weight"),
+      ffn_norm_(builder, layer_prefix(index) + "post_attention_layernorm.weight"),
+      attention_(builder, layer_prefix(index) + "self_attn.", rotary) {
   if (builder.config.is_moe_layer(index))
-    moe_.emplace(builder, prefix_of(index) + "mlp.");
+    moe_.emplace(builder, layer_prefix(index) + "mlp.");
   else
-    dense_.emplace(builder, prefix_of(index) + "mlp.");
+    dense_.emplace(builder, layer_prefix(index) + "mlp.");
 }
 
 // Every block may be the first to need a part; those of one kind have one shape.

@@ -9,6 +9,9 @@
 
 namespace minke {
 
+// "model.layers.3.": what the names of a layer's parameters begin with.
+std::string layer_prefix(int64_t index);
+
 // What a step asks of the balance loss.
 struct BalanceOptions {
   int64_t sequence_length = 1;

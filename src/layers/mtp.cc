@@ -3,17 +3,14 @@
 #include "kernels/elementwise.h"
 
 namespace minke {
-namespace {
-std::string prefix_of(int64_t index) { return "model.layers." + std::to_string(index) + "."; }
-}  // namespace
 
 MtpModule::MtpModule(const LayerBuilder& builder, int64_t index, const RotaryTable& rotary)
     : compute_(builder.compute),
       hidden_size_(builder.config.hidden_size),
-      embedding_norm_(builder, prefix_of(index) + "enorm.weight"),
-      hidden_norm_(builder, prefix_of(index) + "hnorm.weight"),
-      head_norm_(builder, prefix_of(index) + "shared_head.norm.weight"),
-      projection_(builder, {prefix_of(index) + "eh_proj.weight"}),
+      embedding_norm_(builder, layer_prefix(index) + "enorm.weight"),
+      hidden_norm_(builder, layer_prefix(index) + "hnorm.weight"),
+      head_norm_(builder, layer_prefix(index) + "shared_head.norm.weight"),
+      projection_(builder, {layer_prefix(index) + "eh_proj.weight"}),
       block_(builder, index, rotary) {}
 
 MtpModule::Activations MtpModule::allocate_activations(Arena& arena, int64_t tokens,

@@ -1,6 +1,7 @@
 #include "text/tokenizer.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -144,7 +145,8 @@ TEST(StreamDecoder, NeverEmitsHalfACharacter) {
 
 // The small tokenizer's file with one change; returns the message of the error that loading gives.
 std::string error_after(const std::function<void(json&)>& change) {
-  const fs::path folder = fs::temp_directory_path() / "minke_tokenizer_test";
+  const fs::path folder =
+      fs::temp_directory_path() / ("minke_tokenizer_" + std::to_string(::getpid()));
   json file = json::parse(read_file(small_folder / "tokenizer.json"));
   change(file);
   write_file(folder / "tokenizer.json", file.dump());
@@ -195,7 +197,8 @@ TEST(TokenizerFile, NormalFormCIsApplied) {
 }
 
 TEST(TokenizerFile, WrittenAndReadIsTheSame) {
-  const fs::path folder = fs::temp_directory_path() / "minke_tokenizer_copy";
+  const fs::path folder =
+      fs::temp_directory_path() / ("minke_tokenizer_copy_" + std::to_string(::getpid()));
   TokenizerDefinition definition = read_tokenizer(small_folder);
   definition.adds_bos = true;
   write_tokenizer(definition, folder);
