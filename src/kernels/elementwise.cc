@@ -60,20 +60,6 @@ void convert(const Tensor& y, const Tensor& x) {
   });
 }
 
-void add(const Tensor& y, const Tensor& x) {
-  const int64_t n = x.columns();
-  expect_rows(y, x.rows(), n, "add");
-  parallel_ranges(x.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
-    const RowOps& ops = row_ops();
-    RowBuffer in(n), out(n);
-    for (int64_t row = begin; row < end; ++row) {
-      out.load(y, row);
-      ops.add_scaled(out.target(y, row), in.load(x, row), 1.0f, n);
-      out.store(y, row);
-    }
-  });
-}
-
 void sum_heads(const Tensor& y, const Tensor& x) {
   require(x.rank == 3 && x.contiguous(), "sum_heads: x {}", x);
   const int64_t heads = x.shape[1], n = x.shape[2];

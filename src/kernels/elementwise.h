@@ -15,8 +15,6 @@ void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& g
 void clear(const Tensor& y);
 // y = x, converted to y's dtype. Same number of rows and columns.
 void convert(const Tensor& y, const Tensor& x);
-// y += x.
-void add(const Tensor& y, const Tensor& x);
 // y [T, n] = Σ_h x [T, heads, n], heads in order.
 void sum_heads(const Tensor& y, const Tensor& x);
 
