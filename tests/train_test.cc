@@ -46,7 +46,8 @@ class TrainTest : public testing::Test {
     set_thread_count(threads_);
   }
 
-  static TrainConfig config(const std::string& run, std::vector<std::string> overrides = {}) {
+  static TrainConfig config(const std::string& run,
+                            const std::vector<std::string>& overrides = {}) {
     const std::string toml = fmt::format(
         R"(total_tokens = 1280
 output = "{}"

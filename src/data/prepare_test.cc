@@ -84,7 +84,7 @@ TEST(Fim, GivesTheTextBack) {
     const std::string prefix = tokenizer.decode(std::span(ids.begin() + 1, hole));
     const std::string suffix = tokenizer.decode(std::span(hole + 1, end));
     const std::string middle = tokenizer.decode(std::span(end + 1, ids.end()));
-    EXPECT_EQ(prefix + middle + suffix, text);
+    EXPECT_EQ(fmt::format("{}{}{}", prefix, middle, suffix), text);
   }
 }
 

@@ -41,6 +41,7 @@ ModelConfig tiny_config() {
 }
 
 struct Case {
+  // NOLINTNEXTLINE(readability-identifier-naming): GoogleTest's name
   friend void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
   std::string name;

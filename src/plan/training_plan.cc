@@ -62,8 +62,9 @@ double fullest_bin(int64_t layers, double layer, double last, int64_t bins) {
   if (bins == 1) return static_cast<double>(layers) * layer + last;
   double best = std::numeric_limits<double>::max();
   for (int64_t h = 0; h <= layers; ++h) {
-    const auto others = static_cast<double>((layers - h + bins - 2) / (bins - 1));
-    best = std::min(best, std::max(static_cast<double>(h) * layer + last, others * layer));
+    const int64_t others = (layers - h + bins - 2) / (bins - 1);
+    best = std::min(
+        best, std::max(static_cast<double>(h) * layer + last, static_cast<double>(others) * layer));
   }
   return best;
 }
@@ -207,8 +208,8 @@ void plan_pipeline(const ModelShape& shape, const MicroBatch& micro, TrainingPla
   if (dual) {
     const double pair = std::max(forward + backward, links);
     plan.exposed = count * (pair - forward - backward);
-    plan.bubble = std::max(
-        0.0, static_cast<double>(layout.pipeline / 2 - 1) * (pair + backward - 3 * weight));
+    const int64_t waits = layout.pipeline / 2 - 1;
+    plan.bubble = std::max(0.0, static_cast<double>(waits) * (pair + backward - 3 * weight));
   } else {
     plan.exposed = count * links;
     plan.bubble = static_cast<double>(layout.pipeline - 1) * (forward + backward + links);

@@ -138,6 +138,7 @@ void HtmlReport::add_lines(const std::vector<Line>& lines, const std::string& x,
                            const std::string& y) {
   const LogAxis across = axis_of(lines, true, 70, 860), up = axis_of(lines, false, 280, 10);
   std::vector<std::string> names;
+  names.reserve(lines.size());
   for (const Line& line : lines) names.push_back(line.label);
   body_ += legend(names) + "<svg viewBox=\"0 0 900 330\">\n";
   const auto rule = [&](double x1, double y1, double x2, double y2) {

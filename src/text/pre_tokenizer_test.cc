@@ -43,7 +43,7 @@ TEST(PreTokenizer, EmptyMatchesSplitNothing) {
 
 TEST(PreTokenizer, NamesABadPattern) {
   try {
-    PreTokenizer({"[a-"});
+    const PreTokenizer bad({"[a-"});
     FAIL();
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("[a-"), std::string::npos);

@@ -51,6 +51,7 @@ TrainPosition parse_position(const fs::path& path) {
 // Tensors as they lie in memory, so that reading them back gives the same bits.
 void write_state(const fs::path& path, const std::vector<std::pair<std::string, Tensor>>& tensors) {
   std::vector<TensorDeclaration> declarations;
+  declarations.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors)
     declarations.push_back(
         {name, tensor.dtype == DType::bf16 ? FileDType::bf16 : FileDType::f32, {tensor.size()}});
