@@ -22,8 +22,8 @@ namespace {
 class TrainTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    folder_ = fs::temp_directory_path() / ("minke_train_" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
+    folder = fs::temp_directory_path() / ("minke_train_" + std::to_string(::getpid()));
+    fs::create_directories(folder);
     std::string text;
     Random random(1);
     for (int document = 0; document < 120; ++document) {
@@ -31,16 +31,16 @@ class TrainTest : public testing::Test {
       for (int i = 0; i < 60; ++i) text += "word" + std::to_string(random.below(50)) + " and ";
       text += "\"}\n";
     }
-    write_file(folder_ / "corpus.jsonl", text);
+    write_file(folder / "corpus.jsonl", text);
     PrepareOptions options;
-    options.inputs = {folder_ / "corpus.jsonl"};
+    options.inputs = {folder / "corpus.jsonl"};
     options.tokenizer = fs::path(MINKE_SOURCE_DIR) / "tests" / "golden" / "tokenizer_small";
-    options.output = folder_ / "data";
+    options.output = folder / "data";
     options.validation_fraction = 0.1;
     options.near_duplicates = 0;
-    vocab_size_ = prepare_data(options).vocab_size;
+    vocab_size = prepare_data(options).vocab_size;
   }
-  static void TearDownTestSuite() { fs::remove_all(folder_); }
+  static void TearDownTestSuite() { fs::remove_all(folder); }
   void TearDown() override {
     set_active_isa(isa_);
     set_thread_count(threads_);
@@ -82,7 +82,7 @@ learning_rate = 0.01
 [validation]
 max_tokens = 160
 )",
-        (folder_ / run).string(), vocab_size_, (folder_ / "data").string());
+        (folder / run).string(), vocab_size, (folder / "data").string());
     return parse_train_config(toml, "test recipe", overrides);
   }
 
@@ -113,8 +113,8 @@ max_tokens = 160
     return sets;
   }
 
-  static inline fs::path folder_;
-  static inline int32_t vocab_size_ = 0;
+  static inline fs::path folder;
+  static inline int32_t vocab_size = 0;
 
  private:
   Isa isa_ = active_isa();
@@ -246,7 +246,7 @@ TEST_F(TrainTest, ModelDirectoriesThatAreNotWhole) {
   trainer.save();
   const fs::path model = checkpoint_folder(c.output, 0) / "model";
   const auto load_error = [&](const std::function<void(ModelConfig&)>& change) {
-    const fs::path copy = folder_ / "changed";
+    const fs::path copy = folder / "changed";
     fs::remove_all(copy);
     fs::copy(model, copy);
     ModelConfig stored = load_model_config(copy);
@@ -262,8 +262,8 @@ TEST_F(TrainTest, ModelDirectoriesThatAreNotWhole) {
   // A claimed MTP module without tensors is said and passed over, as other programs' files have
   // that.
   EXPECT_EQ(load_error([](ModelConfig& m) { m.num_nextn_predict_layers = 1; }), "no error");
-  fs::resize_file(folder_ / "changed" / "model.safetensors", 1000);
-  const std::string cut = error_of([&] { LoadedModel(folder_ / "changed", {}); });
+  fs::resize_file(folder / "changed" / "model.safetensors", 1000);
+  const std::string cut = error_of([&] { LoadedModel(folder / "changed", {}); });
   EXPECT_NE(cut.find("model.safetensors"), std::string::npos) << cut;
 }
 
