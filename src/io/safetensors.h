@@ -1,7 +1,7 @@
 #pragma once
-// io/: model files. Reads and writes safetensors, whole folders of it, and checksum manifests. What
-// comes from a file is checked before it is used: sizes, offsets, names. May include tensor/,
-// config/ and base/.
+// io/: model files. Reads and writes safetensors, whole folders of it, GGUF files (gguf.h) and
+// checksum manifests. What comes from a file is checked before it is used: sizes, offsets, names.
+// May include tensor/, config/ and base/.
 //
 // docs/formats-model.md describes the format.
 
