@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/threads.h"
 #include "comm/group.h"
+#include "config/presets.h"
 #include "data/shard.h"
 #include "kernels/isa.h"
 #include "kernels/peak.h"

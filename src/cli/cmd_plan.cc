@@ -10,6 +10,7 @@
 #include "base/threads.h"
 #include "cli/commands.h"
 #include "cli/plan_output.h"
+#include "config/presets.h"
 #include "kernels/peak.h"
 #include "ledger/ledger.h"
 #include "plan/calibration.h"
@@ -31,15 +32,15 @@ struct Arguments {
 
 bool is_recipe(const std::string& source) { return fs::path(source).extension() == ".toml"; }
 
-AnyModel load_model(const std::string& source) {
+ModelConfig load_model(const std::string& source) {
   constexpr int64_t max_bytes = 1 << 24;
   const fs::path path = source;
   if (path.extension() == ".gguf")
     fail_usage("{}: plans read config.json, recipes and presets, not GGUF yet", source);
   if (fs::is_directory(path))
-    return parse_any_model(read_file(path / "config.json", max_bytes), source + "/config.json");
-  if (fs::is_regular_file(path)) return parse_any_model(read_file(path, max_bytes), source);
-  return any_model_preset(source);
+    return parse_model_config(read_file(path / "config.json", max_bytes), source + "/config.json");
+  if (fs::is_regular_file(path)) return parse_model_config(read_file(path, max_bytes), source);
+  return model_preset(source);
 }
 
 // The pages of training data that a run has in memory.
@@ -170,7 +171,7 @@ void show(const Arguments& a, const std::string& title, const std::vector<PlanPa
 
 void plan_source(Arguments& a) {
   const bool recipe = is_recipe(a.source);
-  AnyModel model;
+  ModelConfig model;
   std::vector<PlanPart> parts;
   TrainConfig config;
   if (recipe) {

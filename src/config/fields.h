@@ -26,6 +26,9 @@ struct Field {
   std::string_view doc;
   double low = 0.0;
   double high = max_integer;
+  // Which kinds of the thing described have the key: bit k for kind k (has_field in
+  // model_fields.h).
+  uint32_t kinds = ~0u;
 };
 
 // The names of an enum's values in order; specialised beside the enum's fields.

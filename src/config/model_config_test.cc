@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "config/json.h"
+#include "config/presets.h"
 
 namespace minke {
 namespace {
@@ -143,8 +144,10 @@ TEST(ModelConfig, NamesKeyValueAndExpectation) {
   EXPECT_EQ(error_with("topk_method", "best"),
             "config.json: topk_method is \"best\", expected one of greedy | group_limited_greedy | "
             "noaux_tc");
-  EXPECT_EQ(error_with("model_type", "llama"),
-            "config.json: model_type is \"llama\", expected one of deepseek_v2 | deepseek_v3");
+  EXPECT_EQ(
+      error_with("model_type", "gpt2"),
+      "config.json: model_type is \"gpt2\", expected one of deepseek_v2 | deepseek_v3 | llama "
+      "| qwen2 | qwen3");
   EXPECT_EQ(error_with("rope_scaling", Json{{"type", "linear"}, {"factor", 2}}),
             "config.json: rope_scaling.type is \"linear\", expected yarn or default");
   EXPECT_EQ(error_with("rope_scaling", Json{{"type", "yarn"}, {"factor", "x"}}),
@@ -180,8 +183,112 @@ TEST(ModelConfig, RefusesWhatIsNotAConfig) {
   EXPECT_THROW(parse_model_config("{\"model_type\": " + deep, "x"), Error);
 }
 
+Json llama_json() {
+  return Json::parse(R"({
+    "architectures": ["LlamaForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
+    "bos_token_id": 128000, "eos_token_id": 128001, "hidden_act": "silu", "hidden_size": 4096,
+    "initializer_range": 0.02, "intermediate_size": 14336, "max_position_embeddings": 131072,
+    "mlp_bias": false, "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 32,
+    "num_key_value_heads": 8, "pretraining_tp": 1, "rms_norm_eps": 1e-05,
+    "rope_scaling": {"factor": 8.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0,
+      "original_max_position_embeddings": 8192, "rope_type": "llama3"},
+    "rope_theta": 500000.0, "tie_word_embeddings": false, "torch_dtype": "bfloat16",
+    "vocab_size": 128256})");
+}
+
+// What DeepSeek published for R1-0528-Qwen3-8B.
+Json qwen3_json() {
+  return Json::parse(R"({
+    "attention_bias": false, "bos_token_id": 151643, "eos_token_id": 151645, "head_dim": 128,
+    "hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 12288,
+    "max_position_embeddings": 131072, "max_window_layers": 36, "model_type": "qwen3",
+    "num_attention_heads": 32, "num_hidden_layers": 36, "num_key_value_heads": 8,
+    "rms_norm_eps": 1e-06, "rope_scaling": {"attn_factor": 0.8782488562869419, "factor": 4.0,
+      "original_max_position_embeddings": 32768, "rope_type": "yarn"}, "rope_theta": 1000000,
+    "sliding_window": null, "tie_word_embeddings": false, "torch_dtype": "bfloat16",
+    "use_sliding_window": false, "vocab_size": 151936})");
+}
+
+TEST(DenseModelConfig, ReadsWhatWasPublished) {
+  const ModelConfig llama = parse(llama_json());
+  EXPECT_FALSE(llama.is_mla());
+  EXPECT_EQ(llama.head_dim, 128);
+  EXPECT_EQ(llama.qk_head_dim(), 128);
+  EXPECT_EQ(llama.num_key_value_heads, 8);
+  EXPECT_EQ(llama.rope_scaling.rope_type, RopeType::llama3);
+  EXPECT_EQ(llama.rope_scaling.high_freq_factor, 4.0);
+  EXPECT_FALSE(llama.is_moe_layer(31));
+  EXPECT_EQ(write_model_config(model_preset("r1-distill-llama-8b")), write_model_config([&] {
+              ModelConfig c = llama;
+              c.unknown_keys = "{}";
+              return c;
+            }()));
+  const ModelConfig qwen = parse(qwen3_json());
+  EXPECT_EQ(qwen.rope_scaling.rope_type, RopeType::yarn);
+  EXPECT_EQ(qwen.rope_scaling.attn_factor, 0.8782488562869419);
+  EXPECT_TRUE(qwen.has_qk_norm());
+}
+
+TEST(DenseModelConfig, WritesTheFamilysKeysAlone) {
+  for (const Json& json : {llama_json(), qwen3_json()}) {
+    const std::string text = write_model_config(parse(json));
+    EXPECT_EQ(write_model_config(parse_model_config(text, "again")), text);
+    const Json written = Json::parse(text);
+    for (const char* key : {"kv_lora_rank", "n_group", "qk_rope_head_dim", "topk_method",
+                            "num_nextn_predict_layers", "v_head_dim"})
+      EXPECT_FALSE(written.contains(key)) << key;
+    EXPECT_EQ(written.contains("mlp_bias"), json.contains("mlp_bias"));
+    EXPECT_EQ(nlohmann::json(written["rope_scaling"]),
+              nlohmann::json(json["rope_scaling"])
+                  .patch(json["model_type"] == "llama"
+                             ? nlohmann::json::array()
+                             : nlohmann::json::parse(
+                                   R"([{"op": "add", "path": "/beta_fast", "value": 32.0},
+                {"op": "add", "path": "/beta_slow", "value": 1.0}])")));
+  }
+  EXPECT_FALSE(Json::parse(write_model_config(parse(v3_json()))).contains("head_dim"));
+}
+
+TEST(DenseModelConfig, FollowingSizesMayBeLeftOut) {
+  Json json = {{"model_type", "llama"}, {"hidden_size", 96}, {"num_attention_heads", 6}};
+  ModelConfig c = parse(json);
+  EXPECT_EQ(c.num_key_value_heads, 6);
+  EXPECT_EQ(c.head_dim, 16);
+  json["num_key_value_heads"] = nullptr;
+  json["head_dim"] = nullptr;
+  EXPECT_EQ(write_model_config(parse(json)), write_model_config(c));
+  json["head_dim"] = 20;
+  json["num_key_value_heads"] = 2;
+  c = parse(json);
+  EXPECT_EQ(c.num_key_value_heads, 2);
+  EXPECT_EQ(c.head_dim, 20);
+}
+
+TEST(DenseModelConfig, RefusesWhatItCannotCompute) {
+  const auto names = [](Json json, const char* key, const Json& value, const char* part) {
+    json[key] = value;
+    EXPECT_NE(error_of(json).find(part), std::string::npos) << error_of(json);
+  };
+  names(llama_json(), "hidden_act", "gelu", "hidden_act is \"gelu\", Minke computes only");
+  names(qwen3_json(), "use_sliding_window", true, "use_sliding_window is true");
+  names(qwen3_json(), "layer_types", Json{"full_attention", "sliding_attention"},
+        "layer_types has \"sliding_attention\"");
+  names(llama_json(), "num_key_value_heads", 5,
+        "num_key_value_heads is 5, expected a divisor of num_attention_heads = 32");
+  names(llama_json(), "head_dim", 7, "head_dim is 7, expected an even number");
+  names(llama_json(), "hidden_size", 4097, "hidden_size is 4097, expected a multiple");
+  names(llama_json(), "rope_scaling", Json{{"rope_type", "linear"}, {"factor", 2}},
+        "rope_scaling.rope_type is \"linear\", expected llama3, yarn or default");
+  names(llama_json(), "rope_scaling", Json{{"rope_type", "llama3"}, {"low_freq_factor", 4}},
+        "high_freq_factor is 4, expected more than low_freq_factor = 4");
+  names(qwen3_json(), "rope_scaling", Json{{"rope_type", "yarn"}, {"factor", 2}, {"mscale", 1}},
+        "rope_scaling.mscale = 1 is not known");
+  names(v3_json(), "rope_scaling", Json{{"type", "llama3"}, {"factor", 2}},
+        "rope_scaling.type is \"llama3\", expected yarn or default");
+}
+
 TEST(ModelConfig, PresetsAreWhole) {
-  for (const char* name : {"12m", "107m"}) {
+  for (const std::string& name : preset_names()) {
     const ModelConfig c = model_preset(name);
     EXPECT_NO_THROW(check_model_config(c, name));
     const std::string text = write_model_config(c);

@@ -35,36 +35,58 @@ class Lister {
 
   void add_layer(const std::string& prefix, int64_t index) {
     add(prefix + "input_layernorm.weight", {c_.hidden_size}, ParameterKind::norm);
-    add_attention(prefix + "self_attn.");
+    if (c_.is_mla())
+      add_latent_attention(prefix + "self_attn.");
+    else
+      add_grouped_attention(prefix + "self_attn.");
     add(prefix + "post_attention_layernorm.weight", {c_.hidden_size}, ParameterKind::norm);
     if (c_.is_moe_layer(index))
       add_moe(prefix + "mlp.");
     else
-      add_ffn(prefix + "mlp.", c_.intermediate_size);
+      add_ffn(prefix + "mlp.", c_.intermediate_size, c_.mlp_bias);
   }
 
-  void add_attention(const std::string& prefix) {
+  // The weights [out, in] of linear layers that read the same input, then their biases.
+  void add_linears(const std::string& prefix,
+                   std::initializer_list<std::pair<const char*, int64_t>> layers, int64_t in,
+                   bool bias) {
+    for (const auto& [name, out] : layers)
+      add(prefix + name + ".weight", {out, in}, ParameterKind::matrix);
+    for (const auto& [name, out] : layers)
+      if (bias) add(prefix + name + ".bias", {out}, ParameterKind::bias);
+  }
+
+  void add_latent_attention(const std::string& prefix) {
     const int64_t query_rows = c_.num_attention_heads * c_.qk_head_dim();
     const int64_t kv_rows = c_.num_attention_heads * (c_.qk_nope_head_dim + c_.v_head_dim);
     const bool low_rank = c_.q_lora_rank > 0;
-    add(prefix + (low_rank ? "q_a_proj.weight" : "q_proj.weight"),
-        {low_rank ? c_.q_lora_rank : query_rows, c_.hidden_size}, ParameterKind::matrix);
-    add(prefix + "kv_a_proj_with_mqa.weight",
-        {c_.kv_lora_rank + c_.qk_rope_head_dim, c_.hidden_size}, ParameterKind::matrix);
+    add_linears(prefix,
+                {{low_rank ? "q_a_proj" : "q_proj", low_rank ? c_.q_lora_rank : query_rows},
+                 {"kv_a_proj_with_mqa", c_.kv_lora_rank + c_.qk_rope_head_dim}},
+                c_.hidden_size, false);
     if (low_rank) {
       add(prefix + "q_a_layernorm.weight", {c_.q_lora_rank}, ParameterKind::norm);
-      add(prefix + "q_b_proj.weight", {query_rows, c_.q_lora_rank}, ParameterKind::matrix);
+      add_linears(prefix, {{"q_b_proj", query_rows}}, c_.q_lora_rank, false);
     }
     add(prefix + "kv_a_layernorm.weight", {c_.kv_lora_rank}, ParameterKind::norm);
-    add(prefix + "kv_b_proj.weight", {kv_rows, c_.kv_lora_rank}, ParameterKind::matrix);
-    add(prefix + "o_proj.weight", {c_.hidden_size, c_.num_attention_heads * c_.v_head_dim},
-        ParameterKind::matrix);
+    add_linears(prefix, {{"kv_b_proj", kv_rows}}, c_.kv_lora_rank, false);
+    add_linears(prefix, {{"o_proj", c_.hidden_size}}, c_.num_attention_heads * c_.v_head_dim,
+                false);
   }
 
-  void add_ffn(const std::string& prefix, int64_t width) {
-    add(prefix + "gate_proj.weight", {width, c_.hidden_size}, ParameterKind::matrix);
-    add(prefix + "up_proj.weight", {width, c_.hidden_size}, ParameterKind::matrix);
-    add(prefix + "down_proj.weight", {c_.hidden_size, width}, ParameterKind::matrix);
+  void add_grouped_attention(const std::string& prefix) {
+    const int64_t queries = c_.num_attention_heads * c_.head_dim;
+    const int64_t keys = c_.num_key_value_heads * c_.head_dim;
+    add_linears(prefix, {{"q_proj", queries}, {"k_proj", keys}, {"v_proj", keys}}, c_.hidden_size,
+                c_.has_qkv_bias());
+    for (const char* name : {"q_norm.weight", "k_norm.weight"})
+      if (c_.has_qk_norm()) add(prefix + name, {c_.head_dim}, ParameterKind::norm);
+    add_linears(prefix, {{"o_proj", c_.hidden_size}}, queries, c_.has_o_bias());
+  }
+
+  void add_ffn(const std::string& prefix, int64_t width, bool bias = false) {
+    add_linears(prefix, {{"gate_proj", width}, {"up_proj", width}}, c_.hidden_size, bias);
+    add_linears(prefix, {{"down_proj", c_.hidden_size}}, width, bias);
   }
 
   void add_moe(const std::string& prefix) {

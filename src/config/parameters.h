@@ -14,7 +14,8 @@ enum class ParameterKind {
   matrix,     // trained; Muon may take it
   embedding,  // trained; embedding or output head
   router,     // trained; f32 in every compute mode
-  norm,       // trained; no weight decay
+  norm,       // trained; no weight decay; starts at 1
+  bias,       // trained; no weight decay; starts at 0
   buffer,     // not trained by gradient: the gate's e_score_correction_bias, f32 in files
   tied,       // the same storage as `tied_to`; written to files only where the format wants a copy
 };
@@ -28,12 +29,12 @@ struct Parameter {
   int64_t size() const;
 };
 
-// All parameters in storage order, names as in deepseek-ai's checkpoints: model.embed_tokens, the
-// layers, model.norm, lm_head, then the MTP modules under layer id num_hidden_layers + depth (whose
-// embed_tokens and shared_head.head are tied to the main model's). Order inside a layer keeps
-// matrices that share an input next to each other, so that storage without gaps makes them one
-// matrix: q_a_proj (or q_proj) then kv_a_proj_with_mqa; gate_proj then up_proj of each FFN and
-// expert.
+// All parameters in storage order, names as in the families' published checkpoints:
+// model.embed_tokens, the layers, model.norm, lm_head, then the MTP modules under layer id
+// num_hidden_layers + depth (whose embed_tokens and shared_head.head are tied to the main model's).
+// Order inside a layer keeps matrices that share an input next to each other, so that storage
+// without gaps makes them one matrix: q_a_proj (or q_proj) then kv_a_proj_with_mqa; q_proj, k_proj,
+// v_proj; gate_proj then up_proj of each FFN and expert. Their biases follow in the same order.
 std::vector<Parameter> list_parameters(const ModelConfig& config);
 
 // Elements of all parameters that are neither tied nor MTP modules': the published "total".

@@ -112,6 +112,47 @@ TEST(Parameters, MatricesWithOneInputAreNeighbours) {
   }
 }
 
+ModelConfig dense(ModelType type) {
+  ModelConfig c = model_defaults(type);
+  c.hidden_size = 96;
+  c.num_attention_heads = 6;
+  c.num_key_value_heads = 2;
+  c.head_dim = 20;
+  c.num_hidden_layers = 1;
+  return c;
+}
+
+std::vector<std::string> names_after(const ModelConfig& config, const std::string& prefix) {
+  std::vector<std::string> names;
+  for (const Parameter& parameter : list_parameters(config))
+    if (parameter.name.starts_with(prefix)) names.push_back(parameter.name.substr(prefix.size()));
+  return names;
+}
+
+TEST(Parameters, GroupedQueryAttention) {
+  const std::string prefix = "model.layers.0.self_attn.";
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(names_after(dense(ModelType::llama), prefix),
+            (Names{"q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight"}));
+  EXPECT_EQ(names_after(dense(ModelType::qwen2), prefix),
+            (Names{"q_proj.weight", "k_proj.weight", "v_proj.weight", "q_proj.bias", "k_proj.bias",
+                   "v_proj.bias", "o_proj.weight"}));
+  EXPECT_EQ(names_after(dense(ModelType::qwen3), prefix),
+            (Names{"q_proj.weight", "k_proj.weight", "v_proj.weight", "q_norm.weight",
+                   "k_norm.weight", "o_proj.weight"}));
+  ModelConfig biased = dense(ModelType::llama);
+  biased.attention_bias = biased.mlp_bias = true;
+  EXPECT_EQ(names_after(biased, "model.layers.0.mlp."),
+            (Names{"gate_proj.weight", "up_proj.weight", "gate_proj.bias", "up_proj.bias",
+                   "down_proj.weight", "down_proj.bias"}));
+  const auto map = by_name(biased);
+  EXPECT_EQ(map.at(prefix + "k_proj.weight").shape, (std::vector<int64_t>{40, 96}));
+  EXPECT_EQ(map.at(prefix + "o_proj.weight").shape, (std::vector<int64_t>{96, 120}));
+  EXPECT_EQ(map.at(prefix + "o_proj.bias").kind, ParameterKind::bias);
+  EXPECT_EQ(by_name(dense(ModelType::qwen3)).at(prefix + "k_norm.weight").shape,
+            (std::vector<int64_t>{20}));
+}
+
 TEST(Parameters, TiedHead) {
   ModelConfig c = v3();
   const int64_t untied = count_parameters(c);

@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "config/nearest.h"
+#include "config/presets.h"
 #include "config/recipe_file.h"
 #include "config/train_fields.h"
 
@@ -46,10 +47,26 @@ ModelConfig source_model(const TrainConfig& config, const std::string& where) {
   if (!config.preset.empty() && !config.model_path.empty())
     fail_usage("{}: [model] has both a preset and a path, expected one of them", where);
   if (!config.preset.empty()) return model_preset(config.preset);
-  if (config.model_path.empty()) return ModelConfig();
+  if (config.model_path.empty()) return model_defaults(config.model.model_type);
   const fs::path path = config.model_path;
   if (fs::is_directory(path)) return load_model_config(path);
   return parse_model_config(read_file(path), path.string());
+}
+
+// Keys of [model] that another family has.
+void check_model_keys(const RecipeValues& values, TrainConfig& config) {
+  visit_sections(config, [&](const std::string& section, auto& settings) {
+    visit_fields(settings, [&](const Field& field, const auto&) {
+      const auto found = values.find(fmt::format("{}.{}", section, field.name));
+      if (found != values.end() && !has_field(settings, field))
+        fail_usage(
+            "{}: {} has no meaning for a {} model{}", found->second.where, found->first,
+            enum_name(config.model.model_type),
+            section == "model.rope_scaling"
+                ? fmt::format(" with rope_type {}", enum_name(config.model.rope_scaling.rope_type))
+                : "");
+    });
+  });
 }
 
 void check_schedule(const TrainConfig& c, const std::string& where) {
@@ -91,6 +108,26 @@ std::string described_default(const std::string& key, const T& member) {
   return "`" + field_value(member).dump() + "`";
 }
 
+// " (llama, qwen3)" where only these have the key.
+template <typename Settings>
+std::string described_kinds(const Settings&, const Field&) {
+  return "";
+}
+template <typename Kind>
+std::string listed_kinds(uint32_t kinds) {
+  std::string text;
+  const auto& names = EnumNames<Kind>::names;
+  for (size_t i = 0; i < names.size(); ++i)
+    if (kinds >> i & 1) text += fmt::format("{}{}", text.empty() ? "" : ", ", names[i]);
+  return kinds == ~0u ? "" : " (" + text + ")";
+}
+std::string described_kinds(const ModelConfig&, const Field& field) {
+  return listed_kinds<ModelType>(field.kinds);
+}
+std::string described_kinds(const RopeScaling&, const Field& field) {
+  return listed_kinds<RopeType>(field.kinds);
+}
+
 template <typename T>
 std::string described_type() {
   std::string text = type_name<T>();
@@ -108,7 +145,14 @@ TrainConfig parse_train_config(const std::string& toml, const std::string& where
   TrainConfig config;
   read_values(values, config);  // for [model] preset and path
   config.model = source_model(config, where);
+  const ModelType source = config.model.model_type;
   read_values(values, config);
+  if (const ModelType type = config.model.model_type;
+      model_defaults(type).is_mla() != model_defaults(source).is_mla())
+    fail_usage("{}: model.model_type is {}, which no key makes of a {} model", where,
+               enum_name(type), enum_name(source));
+  check_model_keys(values, config);
+  resolve_model_config(config.model);
   check_train_config(config, where);
   return config;
 }
@@ -127,7 +171,8 @@ std::string write_train_config(const TrainConfig& config) {
     if (section != open_section) text += fmt::format("\n[{}]\n", section);
     open_section = section;
     visit_fields(settings, [&](const Field& field, const auto& member) {
-      text += fmt::format("{} = {}\n", field.name, field_value(member).dump());
+      if (has_field(settings, field))
+        text += fmt::format("{} = {}\n", field.name, field_value(member).dump());
     });
   });
   return text;
@@ -153,9 +198,10 @@ std::string describe_train_config() {
     visit_fields(settings, [&](const Field& field, const auto& member) {
       const std::string key =
           fmt::format("{}.{}", section, field.name).substr(section.empty() ? 1 : 0);
-      text += fmt::format("| `{}` | {} | {} | {} |\n", field.name,
-                          described_type<std::remove_cvref_t<decltype(member)>>(),
-                          described_default(key, member), field.doc);
+      text +=
+          fmt::format("| `{}` | {} | {} | {}{} |\n", field.name,
+                      described_type<std::remove_cvref_t<decltype(member)>>(),
+                      described_default(key, member), field.doc, described_kinds(settings, field));
     });
   });
   return text;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "config/nearest.h"
+#include "config/presets.h"
 
 namespace minke {
 namespace {
@@ -79,6 +80,42 @@ TEST(TrainConfig, WritesWhatItRead) {
   EXPECT_EQ(again.optimizer.epsilon, 1e-17);
   EXPECT_EQ(again.seed, uint64_t{1} << 53);
   EXPECT_EQ(write_model_config(again.model), write_model_config(c.model));
+}
+
+const char* const dense_recipe = R"(total_tokens = 1000
+[model]
+model_type = "llama"
+hidden_size = 96
+num_attention_heads = 6
+num_key_value_heads = 2
+[data]
+path = "cache/data"
+)";
+
+TEST(TrainConfig, ReadsADenseModel) {
+  const TrainConfig c = parse(dense_recipe, {"model.rope_scaling.factor=8"});
+  EXPECT_EQ(c.model.model_type, ModelType::llama);
+  EXPECT_EQ(c.model.head_dim, 16);
+  EXPECT_EQ(c.model.n_routed_experts, 0);
+  EXPECT_EQ(c.model.rope_scaling.rope_type, RopeType::llama3);
+  const std::string text = write_train_config(c);
+  EXPECT_EQ(write_train_config(parse(text)), text);
+  EXPECT_EQ(text.find("kv_lora_rank"), std::string::npos);
+  EXPECT_EQ(text.find("mscale"), std::string::npos);
+  EXPECT_EQ(write_train_config(parse(recipe)).find("head_dim = 0"), std::string::npos);
+}
+
+TEST(TrainConfig, KeysOfAnotherFamilyAreErrors) {
+  EXPECT_EQ(error_of(dense_recipe, {"model.kv_lora_rank=8"}),
+            "--set model.kv_lora_rank=8: model.kv_lora_rank has no meaning for a llama model");
+  EXPECT_EQ(error_of(recipe, {"model.num_key_value_heads=2"}),
+            "--set model.num_key_value_heads=2: model.num_key_value_heads has no meaning for a "
+            "deepseek_v3 model");
+  EXPECT_EQ(error_of(dense_recipe, {"model.rope_scaling.beta_fast=8"}),
+            "--set model.rope_scaling.beta_fast=8: model.rope_scaling.beta_fast has no meaning for "
+            "a llama model with rope_type llama3");
+  EXPECT_EQ(error_of(recipe, {"model.model_type=llama"}),
+            "recipe.toml: model.model_type is llama, which no key makes of a deepseek_v3 model");
 }
 
 TEST(TrainConfig, TakesAModelFromAFile) {

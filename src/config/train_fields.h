@@ -52,7 +52,8 @@ struct ModelSource {
 
 template <typename Visit>
 void visit_fields(ModelSource& c, Visit&& visit) {
-  visit(Field{"preset", "a built-in model: 12m or 107m; the keys below override it"}, c.preset);
+  visit(Field{"preset", "a built-in model, 12m for instance; the keys below override it"},
+        c.preset);
   visit(Field{"path", "instead of a preset: a config.json, or a folder with one"}, c.path);
   visit(Field{"unknown_keys", "keys of that config.json without meaning for Minke, as JSON"},
         c.unknown_keys);

@@ -67,7 +67,8 @@ void initialize_weights(const Weights& weights, double initializer_range, uint64
     float* values = weights.flat_weights().as<float>() + weights.offset(parameter.name);
     const int64_t size = parameter.size();
     if (parameter.kind == ParameterKind::norm) return void(std::fill_n(values, size, 1.0f));
-    if (parameter.kind == ParameterKind::buffer) return void(std::fill_n(values, size, 0.0f));
+    if (parameter.kind == ParameterKind::buffer || parameter.kind == ParameterKind::bias)
+      return void(std::fill_n(values, size, 0.0f));
     Random random(seed, hash_name(parameter.name));
     for (int64_t j = 0; j < size; ++j)
       values[j] = static_cast<float>(initializer_range * random.normal());

@@ -55,8 +55,8 @@ class Weights {
 };
 
 // Fills all parameters: matrices, embeddings and routers N(0, initializer_range²), norms 1, buffers
-// 0. Each has its own random stream, by name, so its values do not depend on what else the model
-// has.
+// and biases 0. Each has its own random stream, by name, so its values do not depend on what else
+// the model has.
 void initialize_weights(const Weights& weights, double initializer_range, uint64_t seed);
 
 }  // namespace minke

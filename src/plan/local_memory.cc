@@ -59,9 +59,14 @@ class Activations {
   int64_t key_width() const {
     return c_.num_attention_heads * (c_.qk_nope_head_dim + c_.v_head_dim);
   }
-  int64_t down_width() const {
+  // Of the product that reads the layer's input: MLA's down-projections, or q, k and v.
+  int64_t input_width() const {
+    if (!c_.is_mla()) return query_width() + 2 * c_.num_key_value_heads * c_.head_dim;
     return (c_.q_lora_rank ? c_.q_lora_rank : query_width()) + c_.kv_lora_rank +
            c_.qk_rope_head_dim;
+  }
+  int64_t output_width() const {
+    return c_.num_attention_heads * (c_.is_mla() ? c_.v_head_dim : c_.head_dim);
   }
   int64_t shared_width() const { return c_.n_shared_experts * c_.moe_intermediate_size; }
   bool any_layer(bool moe) const {
@@ -70,7 +75,13 @@ class Activations {
     return false;
   }
 
-  void add_up_projections() {
+  // What attention makes of that product: MLA's up-projections, or normed queries and keys.
+  void add_attention_inputs() {
+    if (!c_.is_mla()) {
+      if (c_.has_qk_norm())
+        sum_.add(compute_, tokens_ * (query_width() + c_.num_key_value_heads * c_.head_dim));
+      return;
+    }
     if (c_.q_lora_rank) {
       sum_.add(compute_, tokens_ * c_.q_lora_rank);
       sum_.add(compute_, tokens_ * query_width());
@@ -89,14 +100,13 @@ class Activations {
   void add_scratch() {
     sum_.add(compute_, tokens_ * c_.hidden_size);
     sum_.add(f32, tokens_ * c_.hidden_size);
-    const int64_t heads = c_.num_attention_heads;
-    sum_.add(compute_, tokens_ * heads * c_.v_head_dim);
-    sum_.add(compute_, tokens_ * heads * c_.qk_rope_head_dim);
-    sum_.add(compute_, tokens_ * down_width());
-    add_up_projections();
+    sum_.add(compute_, tokens_ * output_width());
+    sum_.add(compute_, tokens_ * c_.num_attention_heads * c_.qk_rope_head_dim);
+    sum_.add(compute_, tokens_ * input_width());
+    add_attention_inputs();
     if (recompute_) {
       sum_.add(compute_, tokens_ * c_.hidden_size, 2);
-      add_up_projections();
+      add_attention_inputs();
     }
     if (any_layer(false)) {
       sum_.add(compute_, tokens_ * c_.intermediate_size, recompute_ ? 2 : 1);
@@ -121,11 +131,11 @@ class Activations {
 
   void add_block(int64_t index) {
     sum_.add(f32, tokens_ * c_.hidden_size, 2);
-    sum_.add(compute_, tokens_ * down_width());
-    sum_.add(compute_, tokens_ * c_.num_attention_heads * c_.v_head_dim);
+    sum_.add(compute_, tokens_ * input_width());
+    sum_.add(compute_, tokens_ * output_width());
     sum_.add(f32, tokens_ * c_.num_attention_heads);
     if (!recompute_) {
-      add_up_projections();
+      add_attention_inputs();
       sum_.add(compute_, tokens_ * c_.hidden_size, 2);
     }
     if (c_.is_moe_layer(index)) return add_moe();
@@ -194,7 +204,7 @@ LocalMemory local_memory(const TrainConfig& config, int threads) {
   if (config.optimizer.kind == OptimizerKind::muon)
     memory.optimizer += threads * muon_scratch(config);
   memory.packed = packed_bytes(shape, config.compute == ComputeDType::f32 ? f32 : bf16) +
-                  f32 * config.data.sequence_length * config.model.qk_rope_head_dim;
+                  f32 * config.data.sequence_length * config.model.rotary_dim();
   memory.activations = Activations(config).bytes();
   return memory;
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "config/parameters.h"
 #include "plan/local_plan.h"
 
 namespace minke {

@@ -14,8 +14,7 @@ void add_ffn(LayerShape& layer, const std::string& part, int64_t hidden, int64_t
   layer.products.push_back({part, width, hidden, uses, copies});
 }
 
-LayerShape latent_layer(const ModelConfig& c, int64_t index) {
-  LayerShape layer;
+void add_latent_attention(LayerShape& layer, const ModelConfig& c) {
   const std::string part = "attention";
   const int64_t heads = c.num_attention_heads, queries = heads * c.qk_head_dim();
   const int64_t latent = c.kv_lora_rank + c.qk_rope_head_dim;
@@ -24,38 +23,47 @@ LayerShape latent_layer(const ModelConfig& c, int64_t index) {
   if (c.q_lora_rank) layer.products.push_back({part, c.q_lora_rank, queries});
   layer.products.push_back({part, c.kv_lora_rank, heads * (c.qk_nope_head_dim + c.v_head_dim)});
   layer.products.push_back({part, heads * c.v_head_dim, c.hidden_size});
-  layer.vectors = 2 * c.hidden_size + c.q_lora_rank + c.kv_lora_rank;
+  layer.vectors += c.q_lora_rank + c.kv_lora_rank;
   layer.pair_flops = 2.0 * static_cast<double>(heads * (c.qk_head_dim() + c.v_head_dim));
   layer.absorbed_pair_flops = 2.0 * static_cast<double>(heads * (latent + c.kv_lora_rank));
   layer.cache_elements = latent;
-  layer.heads = heads;
-  if (!c.is_moe_layer(index)) {
-    add_ffn(layer, "dense FFN", c.hidden_size, c.intermediate_size);
-    return layer;
-  }
+}
+
+void add_grouped_attention(LayerShape& layer, const ModelConfig& c) {
+  const int64_t queries = c.num_attention_heads * c.head_dim;
+  const int64_t keys = c.num_key_value_heads * c.head_dim;
+  layer.products.push_back({"attention", c.hidden_size, queries + 2 * keys});
+  layer.products.push_back({"attention", queries, c.hidden_size});
+  if (c.has_qkv_bias()) layer.vectors += queries + 2 * keys;
+  if (c.has_o_bias()) layer.vectors += c.hidden_size;
+  if (c.has_qk_norm()) layer.vectors += 2 * c.head_dim;
+  layer.pair_flops = layer.absorbed_pair_flops = 4.0 * static_cast<double>(queries);
+  layer.cache_elements = 2 * keys;
+}
+
+void add_experts(LayerShape& layer, const ModelConfig& c) {
   layer.products.push_back({"router", c.hidden_size, c.n_routed_experts});
   if (c.topk_method == TopkMethod::noaux_tc) layer.vectors += c.n_routed_experts;
   if (c.n_shared_experts)
     add_ffn(layer, "shared experts", c.hidden_size, c.n_shared_experts * c.moe_intermediate_size);
   add_ffn(layer, "routed experts", c.hidden_size, c.moe_intermediate_size, c.num_experts_per_tok,
           c.n_routed_experts);
-  return layer;
 }
 
-LayerShape dense_layer(const DenseConfig& c) {
+LayerShape layer_shape(const ModelConfig& c, int64_t index) {
   LayerShape layer;
-  const int64_t queries = c.num_attention_heads * c.head_width();
-  const int64_t keys = c.key_heads() * c.head_width();
-  layer.products.push_back({"attention", c.hidden_size, queries + 2 * keys});
-  layer.products.push_back({"attention", queries, c.hidden_size});
-  add_ffn(layer, "dense FFN", c.hidden_size, c.intermediate_size);
-  layer.vectors = 2 * c.hidden_size;
-  if (c.has_qkv_bias()) layer.vectors += queries + 2 * keys;
-  if (c.has_o_bias()) layer.vectors += c.hidden_size;
-  if (c.mlp_bias) layer.vectors += 2 * c.intermediate_size + c.hidden_size;
-  layer.pair_flops = layer.absorbed_pair_flops = 4.0 * static_cast<double>(queries);
-  layer.cache_elements = 2 * keys;
   layer.heads = c.num_attention_heads;
+  layer.vectors = 2 * c.hidden_size;
+  if (c.is_mla())
+    add_latent_attention(layer, c);
+  else
+    add_grouped_attention(layer, c);
+  if (c.is_moe_layer(index)) {
+    add_experts(layer, c);
+    return layer;
+  }
+  add_ffn(layer, "dense FFN", c.hidden_size, c.intermediate_size);
+  if (c.mlp_bias) layer.vectors += 2 * c.intermediate_size + c.hidden_size;
   return layer;
 }
 
@@ -132,9 +140,9 @@ ModelShape shape_of(const ModelConfig& c) {
   shape.hidden = shape.final_norm = c.hidden_size;
   shape.vocab = c.vocab_size;
   shape.tied = c.tie_word_embeddings;
-  for (int64_t i = 0; i < c.num_hidden_layers; ++i) shape.layers.push_back(latent_layer(c, i));
+  for (int64_t i = 0; i < c.num_hidden_layers; ++i) shape.layers.push_back(layer_shape(c, i));
   for (int64_t k = 0; k < c.num_nextn_predict_layers; ++k) {
-    LayerShape module = latent_layer(c, c.num_hidden_layers + k);
+    LayerShape module = layer_shape(c, c.num_hidden_layers + k);
     module.products.insert(module.products.begin(),
                            {"MTP projection", 2 * c.hidden_size, c.hidden_size});
     module.vectors += 3 * c.hidden_size;
@@ -145,19 +153,6 @@ ModelShape shape_of(const ModelConfig& c) {
     shape.groups_used = c.topk_group;
   }
   return shape;
-}
-
-ModelShape shape_of(const DenseConfig& c) {
-  ModelShape shape;
-  shape.hidden = shape.final_norm = c.hidden_size;
-  shape.vocab = c.vocab_size;
-  shape.tied = c.tie_word_embeddings;
-  shape.layers.assign(static_cast<size_t>(c.num_hidden_layers), dense_layer(c));
-  return shape;
-}
-
-ModelShape shape_of(const AnyModel& model) {
-  return std::visit([](const auto& config) { return shape_of(config); }, model);
 }
 
 std::vector<PartCost> cost_by_part(const ModelShape& shape, int64_t context) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "config/any_model.h"
+#include "config/model_config.h"
 
 namespace minke {
 
@@ -60,8 +60,6 @@ struct ModelShape {
 };
 
 ModelShape shape_of(const ModelConfig& config);
-ModelShape shape_of(const DenseConfig& config);
-ModelShape shape_of(const AnyModel& model);
 
 // One line of the table of parts.
 struct PartCost {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "config/parameters.h"
+#include "config/presets.h"
 #include "plan/plan_tables.h"
 
 namespace minke {
@@ -17,7 +19,7 @@ std::string error_of(Action&& action) {
   return "no error";
 }
 
-ModelShape preset(const std::string& name) { return shape_of(any_model_preset(name)); }
+ModelShape preset(const std::string& name) { return shape_of(model_preset(name)); }
 
 TEST(ModelShape, PublishedParameterCounts) {
   const std::pair<const char*, int64_t> counts[] = {
@@ -25,19 +27,19 @@ TEST(ModelShape, PublishedParameterCounts) {
       {"deepseek-v3", 671026419200},        {"deepseek-r1", 671026419200},
       {"r1-distill-qwen-1.5b", 1777088000}, {"r1-distill-qwen-7b", 7615616512},
       {"r1-distill-qwen-14b", 14770033664}, {"r1-distill-qwen-32b", 32763876352},
-      {"r1-distill-llama-8b", 8030261248},  {"r1-distill-llama-70b", 70553706496}};
+      {"r1-distill-llama-8b", 8030261248},  {"r1-distill-llama-70b", 70553706496},
+      {"r1-0528-qwen3-8b", 8190735360}};
   for (const auto& [name, count] : counts) {
     EXPECT_EQ(preset(name).parameters(), count) << name;
-    const AnyModel model = any_model_preset(name);
-    EXPECT_EQ(std::visit([](const auto& c) { return count_parameters(c); }, model), count) << name;
+    EXPECT_EQ(count_parameters(model_preset(name)), count) << name;
   }
   EXPECT_EQ(preset("deepseek-v3").mtp_parameters(), 11610068224);
   EXPECT_EQ(preset("deepseek-v3").layers.back().parameters(), 11507286272);
 }
 
 TEST(ModelShape, FollowsTheParameterListOfEveryPreset) {
-  for (const std::string& name : any_model_names()) {
-    const AnyModel model = any_model_preset(name);
+  for (const std::string& name : preset_names()) {
+    const ModelConfig model = model_preset(name);
     const ModelShape shape = shape_of(model);
     int64_t parameters = 0, active = 0;
     for (const PartCost& part : cost_by_part(shape, 4096)) {
@@ -46,10 +48,8 @@ TEST(ModelShape, FollowsTheParameterListOfEveryPreset) {
     }
     EXPECT_EQ(parameters, shape.parameters()) << name;
     EXPECT_EQ(active, shape.active()) << name;
-    if (const auto* config = std::get_if<ModelConfig>(&model)) {
-      EXPECT_EQ(shape.parameters(), count_parameters(*config)) << name;
-      EXPECT_EQ(shape.active(), count_active_parameters(*config)) << name;
-    }
+    EXPECT_EQ(shape.parameters(), count_parameters(model)) << name;
+    EXPECT_EQ(shape.active(), count_active_parameters(model)) << name;
   }
 }
 
@@ -68,23 +68,6 @@ TEST(ModelShape, CacheBytes) {
   EXPECT_EQ(2 * preset("deepseek-v3").cache_elements(), 70272);
   EXPECT_EQ(2 * preset("deepseek-v2").cache_elements(), 69120);
   EXPECT_EQ(2 * preset("deepseek-v2-lite").cache_elements(), 31104);
-}
-
-TEST(DenseConfigTest, ReadsHuggingFaceFiles) {
-  const AnyModel model = parse_any_model(
-      R"({"model_type": "qwen2", "vocab_size": 151936, "hidden_size": 1536,
-          "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12,
-          "num_key_value_heads": 2, "hidden_act": "silu", "use_sliding_window": false,
-          "rope_theta": 10000, "tie_word_embeddings": false})",
-      "config.json");
-  EXPECT_EQ(shape_of(model).parameters(), 1777088000);
-  EXPECT_NE(
-      error_of([] { parse_any_model(R"({"model_type": "gpt2"})", "c"); }).find("llama or qwen2"),
-      std::string::npos);
-  EXPECT_NE(error_of([] {
-              parse_any_model(R"({"model_type": "llama", "hidden_act": "gelu"})", "c");
-            }).find("hidden_act"),
-            std::string::npos);
 }
 
 TEST(Published, TrainingBillIsExact) {

@@ -1,5 +1,7 @@
 #include "plan/published.h"
 
+#include "config/presets.h"
+
 namespace minke {
 
 ServiceDay published_day() {
@@ -20,8 +22,7 @@ TrainingPlan predicted_v3_training() {
   job.devices = 2048;
   job.precision = Precision::fp8;
   const Layout layout{16, 64, 1, true, Pipeline::dualpipe};
-  return plan_training(shape_of(any_model_preset("deepseek-v3")), load_machine("h800"), job,
-                       layout);
+  return plan_training(shape_of(model_preset("deepseek-v3")), load_machine("h800"), job, layout);
 }
 
 ServingPlan predicted_v3_serving() {
@@ -32,7 +33,7 @@ ServingPlan predicted_v3_serving() {
   job.redundant_experts = 32;
   job.prompt = job.context = 4989;
   job.cache_hits = 342.0 / 608.0;
-  return plan_serving(shape_of(any_model_preset("deepseek-v3")), load_machine("h800"), job);
+  return plan_serving(shape_of(model_preset("deepseek-v3")), load_machine("h800"), job);
 }
 
 }  // namespace minke
