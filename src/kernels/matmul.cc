@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <vector>
 
 #include "kernels/cpu/matmul.h"
 #include "kernels/isa.h"
@@ -24,6 +25,11 @@ void check_offsets(std::span<const int64_t> offsets, size_t groups, int64_t rows
     require(offsets[g] <= offsets[g + 1], "the offsets of group {} fall", g);
 }
 
+void check_plain(const PackedMatrix& packed) {
+  require(!is_integer(packed.packing), "numbers cannot be packed as {}",
+          packing_name(packed.packing));
+}
+
 void check_product(const Tensor& c, const Tensor& a, const PackedMatrix& b) {
   require(c.rows() == a.rows() && c.columns() == b.rows && a.columns() == b.inner,
           "c {} = a {} times a packed matrix [{}, {}]", c, a, b.rows, b.inner);
@@ -31,18 +37,83 @@ void check_product(const Tensor& c, const Tensor& a, const PackedMatrix& b) {
 
 }  // namespace
 
+Packing packing_of(BlockFormat format, DType compute) {
+  if (compute == DType::f32) return Packing::f32;
+  switch (format) {
+    case BlockFormat::q4_0:
+      return Packing::q4;
+    case BlockFormat::q4_1:
+      return Packing::q4_min;
+    case BlockFormat::q5_0:
+    case BlockFormat::q8_0:
+      return Packing::q8;
+    case BlockFormat::q5_1:
+      return Packing::q8_min;
+    case BlockFormat::q2_k:
+      return Packing::k8_16_min;
+    case BlockFormat::q3_k:
+    case BlockFormat::q6_k:
+      return Packing::k8_16;
+    case BlockFormat::q4_k:
+      return Packing::k4_min;
+    case BlockFormat::q5_k:
+      return Packing::k8_min;
+    case BlockFormat::iq4_nl:
+      return Packing::q4_table;
+    case BlockFormat::iq4_xs:
+      return Packing::k4_table;
+    default:
+      return Packing::bf16;
+  }
+}
+
+std::string_view packing_name(Packing packing) {
+  constexpr std::array<std::string_view, 12> names = {"f32",      "bf16",   "q4",     "q4_min",
+                                                      "q4_table", "q8",     "q8_min", "k4_min",
+                                                      "k4_table", "k8_min", "k8_16",  "k8_16_min"};
+  return names[static_cast<size_t>(packing)];
+}
+
+PackedMatrix allocate_packed(Arena& arena, Packing packing, int64_t rows, int64_t inner) {
+  const int64_t panels = round_up(rows, panel_width) / panel_width;
+  PackedMatrix b{rows, inner, packing, {}};
+  if (is_integer(packing)) {
+    const IntegerScheme scheme = integer_scheme(packing);
+    require(inner % (scheme.two_levels ? integer_chunk : integer_group) == 0,
+            "an inner dimension of {} packed as {}", inner, packing_name(packing));
+    b.storage = arena.allocate(DType::i32, {panels, panel_bytes(scheme, inner) / 4});
+  } else {
+    const DType dtype = packing == Packing::bf16 ? DType::bf16 : DType::f32;
+    b.storage = arena.allocate(dtype, {panels, packed_inner(dtype, inner) * panel_width});
+  }
+  if (!b.storage || b.storage.bytes() == 0) return b;
+  // The padding stays zero: packing writes elements only. Without padding along the inner dimension
+  // all of it is in the last panel; large matrices are not written twice.
+  const bool inner_padding = packing == Packing::bf16 && packed_inner(DType::bf16, inner) != inner;
+  const int64_t bytes = b.storage.bytes() / (inner_padding ? 1 : panels);
+  std::memset(b.storage.data + b.storage.bytes() - bytes, 0, static_cast<size_t>(bytes));
+  return b;
+}
+
 PackedMatrix allocate_packed(Arena& arena, DType dtype, int64_t rows, int64_t inner) {
   require(dtype != DType::i32, "a packed matrix of i32");
-  const int64_t panels = round_up(rows, panel_width) / panel_width;
-  PackedMatrix b{rows, inner, {}};
-  b.storage = arena.allocate(dtype, {panels, packed_inner(dtype, inner) * panel_width});
-  // The padding stays zero: pack() and pack_transposed() write elements only.
-  if (b.storage) std::memset(b.storage.data, 0, static_cast<size_t>(b.storage.bytes()));
-  return b;
+  return allocate_packed(arena, dtype == DType::bf16 ? Packing::bf16 : Packing::f32, rows, inner);
+}
+
+void pack_stored(const PackedMatrix& packed, const StoredMatrix& matrix, int64_t row_offset) {
+  require(
+      matrix.columns == packed.inner && row_offset >= 0 && row_offset + matrix.rows <= packed.rows,
+      "{} [{}, {}] at row {} of a packed matrix [{}, {}]", block_format_name(matrix.format),
+      matrix.rows, matrix.columns, row_offset, packed.rows, packed.inner);
+  require(!is_integer(packed.packing) || packing_of(matrix.format, DType::bf16) == packed.packing,
+          "{} cannot be packed as {}", block_format_name(matrix.format),
+          packing_name(packed.packing));
+  (use_reference() ? ref::pack_stored : cpu::pack_stored)(packed, matrix, row_offset);
 }
 
 void pack(const PackedMatrix& packed, const Tensor& weight, int64_t row_offset) {
   check_matrix(weight, "weight");
+  check_plain(packed);
   require(weight.columns() == packed.inner && row_offset >= 0 &&
               row_offset + weight.rows() <= packed.rows,
           "{} at row {} of a packed matrix [{}, {}]", weight, row_offset, packed.rows,
@@ -52,6 +123,7 @@ void pack(const PackedMatrix& packed, const Tensor& weight, int64_t row_offset) 
 
 void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t inner_offset) {
   check_matrix(weight, "weight");
+  check_plain(packed);
   require(weight.columns() == packed.rows && inner_offset >= 0 &&
               inner_offset + weight.rows() <= packed.inner,
           "the transpose of {} at {} of a packed matrix [{}, {}]", weight, inner_offset,
@@ -60,8 +132,22 @@ void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t i
 }
 
 void matmul(const Tensor& c, const Tensor& a, const PackedMatrix& b, bool accumulate) {
-  const std::array<int64_t, 2> all = {0, a.rows()};
-  matmul_grouped(c, a, {&b, 1}, all, accumulate);
+  matmul_batched({&c, 1}, {&a, 1}, {&b, 1}, accumulate);
+}
+
+void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
+                    std::span<const PackedMatrix> b, bool accumulate) {
+  require(c.size() == b.size() && a.size() == b.size(), "{} results of {} times {} matrices",
+          c.size(), a.size(), b.size());
+  for (size_t i = 0; i < b.size(); ++i) {
+    check_matrix(c[i], "c");
+    check_matrix(a[i], "a");
+    check_product(c[i], a[i], b[i]);
+    require(b[i].packing == b[0].packing && b[i].rows == b[0].rows && b[i].inner == b[0].inner &&
+                a[i].dtype == a[0].dtype && c[i].dtype == c[0].dtype,
+            "product {} differs from the first one of its batch: c {} = a {}", i, c[i], a[i]);
+  }
+  (use_reference() ? ref::matmul_batched : cpu::matmul_batched)(c, a, b, accumulate);
 }
 
 void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
@@ -69,8 +155,16 @@ void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatr
   check_matrix(c, "c");
   check_matrix(a, "a");
   check_offsets(offsets, b.size(), a.rows());
-  for (const PackedMatrix& matrix : b) check_product(c, a, matrix);
-  (use_reference() ? ref::matmul_grouped : cpu::matmul_grouped)(c, a, b, offsets, accumulate);
+  std::vector<Tensor> results, rows;
+  std::vector<PackedMatrix> matrices;
+  for (size_t g = 0; g < b.size(); ++g) {
+    check_product(c, a, b[g]);
+    if (offsets[g] == offsets[g + 1]) continue;
+    results.push_back(c.slice_rows(offsets[g], offsets[g + 1]));
+    rows.push_back(a.slice_rows(offsets[g], offsets[g + 1]));
+    matrices.push_back(b[g]);
+  }
+  matmul_batched(results, rows, matrices, accumulate);
 }
 
 void matmul_weight_gradient(const Tensor& dw, const Tensor& dy, const Tensor& x, bool accumulate) {

@@ -2,26 +2,70 @@
 // Matrix products. A weight W is [out, in] row-major and means y = x·Wᵀ; it is packed once and used
 // many times. bf16 operands are multiplied exactly and accumulated in f32; f32 operands in f32. The
 // sum over the inner dimension has one fixed order, so a row of the result has the same bits for
-// any number of rows, threads, and for the single and the grouped call. All functions: thread-safe
-// on distinct outputs, parallel inside, Error if shapes or dtypes disagree.
+// any number of rows, threads, and for the single, the grouped and the batched call. All functions:
+// thread-safe on distinct outputs, parallel inside, Error if shapes or dtypes disagree.
+//
+// Integer packings keep a block format's integers and scales as they are, and round the activations
+// instead: each 32 elements of a row become integers a = round(x / s) in [−127, 127] with the scale
+// s = max |x| / 127 in f32 (ties to even; below 2^-100 the maximum counts as 0, and if it is not
+// finite s is NaN). With the weights' groups in order (32 elements, or 16 in some formats), whose
+// element is scale·(q − zero) − min,
+//   y ← y + scale·(s·Σ (q − zero)·a)      the sum exact, in int32
+//   y ← y − min·(s·Σ a)                   in formats with minima
+// every operation on f32 rounded by itself. So these products have the same bits on every
+// instruction set, the reference included.
 
 #include <cstdint>
 #include <span>
 
 #include "tensor/arena.h"
+#include "tensor/block_format.h"
 
 namespace minke {
+
+// How a packed matrix holds its elements: as numbers, or as a block format's integers (4 or 8 bits
+// each, or indices of IQ4's table) in groups of 32 with an f16 scale for each group; k formats have
+// a scale for 256 elements times a small integer for each group.
+enum class Packing : uint8_t {
+  f32,
+  bf16,
+  q4,         // Q4_0
+  q4_min,     // Q4_1
+  q4_table,   // IQ4_NL
+  q8,         // Q8_0, Q5_0
+  q8_min,     // Q5_1
+  k4_min,     // Q4_K
+  k4_table,   // IQ4_XS
+  k8_min,     // Q5_K
+  k8_16,      // Q6_K, Q3_K: groups of 16
+  k8_16_min,  // Q2_K: groups of 16
+};
+
+// The packing for products with a weight of that format: `compute` itself for plain numbers and
+// FP8, and for blocks of integers one that loses nothing; with compute f32 always f32.
+Packing packing_of(BlockFormat format, DType compute);
+constexpr bool is_integer(Packing packing) { return packing > Packing::bf16; }
+std::string_view packing_name(Packing packing);
 
 // A matrix B [rows, inner] in the kernels' layout, for a·Bᵀ. Does not own its storage.
 struct PackedMatrix {
   int64_t rows = 0;   // columns of the product
   int64_t inner = 0;  // the dimension summed over
-  Tensor storage;     // dtype of the arithmetic: f32 or bf16
+  Packing packing = Packing::f32;
+  Tensor storage;  // f32 or bf16 as the packing; i32 for integer packings, whose bytes it holds
 };
 
-// Storage for a packed matrix, to be filled by pack() or pack_transposed().
+// Storage for a packed matrix, to be filled by pack_stored(), pack() or pack_transposed(). The
+// inner dimension of integer packings is a multiple of 32, of 256 for k formats.
+PackedMatrix allocate_packed(Arena& arena, Packing packing, int64_t rows, int64_t inner);
 PackedMatrix allocate_packed(Arena& arena, DType dtype, int64_t rows, int64_t inner);
 
+// Fills `packed` [N, K] from `matrix` [N', K], at rows [row_offset, row_offset + N'). A plain
+// packing takes every format (numbers are dequantised, then rounded); an integer packing only those
+// that packing_of() names it for.
+void pack_stored(const PackedMatrix& packed, const StoredMatrix& matrix, int64_t row_offset = 0);
+
+// pack() and pack_transposed() are for plain packings.
 // Fills `packed` [N, K] from `weight` [N, K] (f32 or bf16, rows may be strided). Rows of `weight`
 // go to rows [row_offset, row_offset + N') of the packed matrix, so several weights can share one.
 void pack(const PackedMatrix& packed, const Tensor& weight, int64_t row_offset = 0);
@@ -33,6 +77,11 @@ void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t i
 // c [M, N] = a [M, K]·Bᵀ (+ c if accumulate). a: f32 or bf16, rounded to the packed dtype where it
 // differs; c: f32 or bf16. Rows of a and c may be strided.
 void matmul(const Tensor& c, const Tensor& a, const PackedMatrix& b, bool accumulate = false);
+
+// The same for each i: c[i] = a[i]·b[i]ᵀ (+ c[i] if accumulate), as one parallel region. Rows of
+// several may differ in number; dtypes, packing and the matrices' sizes may not.
+void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
+                    std::span<const PackedMatrix> b, bool accumulate = false);
 
 // For each group g: rows [offsets[g], offsets[g+1]) of c = those rows of a times b[g]ᵀ. One call
 // for all experts of a layer; groups may be empty.

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <vector>
 
 #include "base/threads.h"
+#include "kernels/blocks.h"
 #include "kernels/cpu/panels.h"
+#include "kernels/ref/matmul.h"
 
 namespace minke::cpu {
 namespace {
@@ -66,12 +69,6 @@ class Tiling {
   std::vector<int64_t> rows_, begin_;  // per group: rows, first task
   int64_t columns_, tile_rows_, tile_columns_ = 0, across_ = 0;
 };
-
-std::vector<int64_t> rows_of_groups(std::span<const int64_t> offsets) {
-  std::vector<int64_t> rows;
-  for (size_t g = 0; g + 1 < offsets.size(); ++g) rows.push_back(offsets[g + 1] - offsets[g]);
-  return rows;
-}
 
 // A tile of c: the product goes straight into it where it can, otherwise into f32 scratch first (an
 // incomplete panel, or bf16 that is added to or that comes in several blocks).
@@ -180,21 +177,54 @@ void place_rows(const Arithmetic& math, const PackedMatrix& packed, const Tensor
                   rows.data + (r - begin) * rows.row + math.bytes(c), math.element);
 }
 
+// Rows [begin, end) of `weight` to rows row_offset + begin and on; begin is a multiple of 16.
+void pack_rows(const Arithmetic& math, const PackedMatrix& packed, const Tensor& weight,
+               int64_t row_offset, int64_t begin, int64_t end) {
+  if (row_offset % panel_width != 0) {
+    place_rows(math, packed, weight, begin, end,
+               [&](int64_t r, int64_t c) { return packed_index(packed, row_offset + r, c); });
+    return;
+  }
+  const int64_t panel = math.bytes(panel_elements(packed));
+  const ConvertedRows rows = converted_rows(math, weight, begin, end);
+  char* out =
+      reinterpret_cast<char*>(packed.storage.data) + (row_offset + begin) / panel_width * panel;
+  panels_from_rows(math, out, panel, rows.data, rows.row, end - begin, packed.inner);
+}
+
+// Rows that `matrix` has from `begin` on.
+StoredMatrix stored_rows(const StoredMatrix& matrix, int64_t begin, int64_t end) {
+  StoredMatrix part = matrix;
+  part.rows = end - begin;
+  if (part.row_order)
+    part.row_order += begin;
+  else
+    part.data += begin * matrix.row_bytes();
+  return part;
+}
+
 }  // namespace
 
 void pack(const PackedMatrix& packed, const Tensor& weight, int64_t row_offset) {
   const Arithmetic math(packed.storage.dtype);
-  const int64_t panel = math.bytes(panel_elements(packed));
   parallel_ranges(weight.rows(), panel_width, [&](int64_t begin, int64_t end) {
-    if (row_offset % panel_width != 0) {
-      place_rows(math, packed, weight, begin, end,
-                 [&](int64_t r, int64_t c) { return packed_index(packed, row_offset + r, c); });
-      return;
-    }
-    const ConvertedRows rows = converted_rows(math, weight, begin, end);
-    char* out =
-        reinterpret_cast<char*>(packed.storage.data) + (row_offset + begin) / panel_width * panel;
-    panels_from_rows(math, out, panel, rows.data, rows.row, end - begin, packed.inner);
+    pack_rows(math, packed, weight, row_offset, begin, end);
+  });
+}
+
+void pack_stored(const PackedMatrix& packed, const StoredMatrix& matrix, int64_t row_offset) {
+  if (is_integer(packed.packing)) {
+    parallel_ranges(matrix.rows, panel_width, [&](int64_t begin, int64_t end) {
+      ref::pack_stored(packed, stored_rows(matrix, begin, end), row_offset + begin);
+    });
+    return;
+  }
+  const Arithmetic math(packed.storage.dtype);
+  parallel_ranges(matrix.rows, panel_width, [&](int64_t begin, int64_t end) {
+    char* numbers = scratch(right_slot, (end - begin) * matrix.columns * 4);
+    dequantize_rows(matrix, begin, end, reinterpret_cast<float*>(numbers));
+    const Tensor rows(numbers, DType::f32, {end - begin, matrix.columns});
+    pack_rows(math, packed, rows, row_offset + begin, 0, end - begin);
   });
 }
 
@@ -219,30 +249,33 @@ void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t i
   });
 }
 
-void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
-                    std::span<const int64_t> offsets, bool accumulate) {
+void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
+                    std::span<const PackedMatrix> b, bool accumulate) {
   if (b.empty()) return;
+  if (is_integer(b[0].packing)) return ref::matmul_batched(c, a, b, accumulate);
   const Arithmetic math(b[0].storage.dtype);
   const int64_t inner = b[0].inner, columns = b[0].rows;
   const int64_t block = piece(inner, block_bytes / math.element, 32);
-  const Tiling tiling(rows_of_groups(offsets), columns, 96, 256);
-  const int64_t operations = (offsets.back() - offsets.front()) * inner * columns;
-  tiling.run(
-      operations, [&](int64_t g, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
-        const int64_t panel = math.bytes(panel_elements(b[g])), rows = row_end - row;
-        const char* panels =
-            reinterpret_cast<const char*>(b[g].storage.data) + column / panel_width * panel;
-        Destination tile(math.k, c, offsets[g] + row, column, rows, column_end - column, accumulate,
-                         inner <= block);
-        for (int64_t k = 0; k < inner; k += block) {
-          Product product{};
-          left_from_rows(math, product, a, offsets[g] + row, k, rows, std::min(block, inner - k));
-          product.b = panels + k / math.per_step * 64;
-          product.b_panel = panel;
-          tile.add(math, product);
-        }
-        tile.finish();
-      });
+  std::vector<int64_t> product_rows;
+  for (const Tensor& result : c) product_rows.push_back(result.rows());
+  const Tiling tiling(product_rows, columns, 96, 256);
+  const int64_t rows_in_all = std::accumulate(product_rows.begin(), product_rows.end(), int64_t{0});
+  tiling.run(rows_in_all * inner * columns,
+             [&](int64_t i, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
+               const int64_t panel = math.bytes(panel_elements(b[i])), rows = row_end - row;
+               const char* panels =
+                   reinterpret_cast<const char*>(b[i].storage.data) + column / panel_width * panel;
+               Destination tile(math.k, c[i], row, column, rows, column_end - column, accumulate,
+                                inner <= block);
+               for (int64_t k = 0; k < inner; k += block) {
+                 Product product{};
+                 left_from_rows(math, product, a[i], row, k, rows, std::min(block, inner - k));
+                 product.b = panels + k / math.per_step * 64;
+                 product.b_panel = panel;
+                 tile.add(math, product);
+               }
+               tile.finish();
+             });
 }
 
 void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy, const Tensor& x,

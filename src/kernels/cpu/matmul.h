@@ -8,8 +8,9 @@ namespace minke::cpu {
 
 void pack(const PackedMatrix& packed, const Tensor& weight, int64_t row_offset);
 void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t inner_offset);
-void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
-                    std::span<const int64_t> offsets, bool accumulate);
+void pack_stored(const PackedMatrix& packed, const StoredMatrix& matrix, int64_t row_offset);
+void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
+                    std::span<const PackedMatrix> b, bool accumulate);
 void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy, const Tensor& x,
                                     std::span<const int64_t> offsets, bool accumulate);
 

@@ -1,0 +1,40 @@
+#pragma once
+// The integers inside the blocks of a model file, before they become numbers or a packed matrix.
+// Internal to kernels/.
+
+#include <array>
+#include <cstdint>
+
+#include "tensor/block_format.h"
+
+namespace minke {
+
+// Element i of a block is s·(value(code[i]) − zero) − m with, for its group g = i / group,
+//   one level:  s = scale, m = min
+//   two levels: s = scale·scale_code[g], m = min·min_code[g]
+// where value() looks up iq4_values in table formats and changes nothing in the others.
+struct BlockScheme {
+  int group;        // elements that share s and m
+  bool table;       // codes are indices of iq4_values
+  bool two_levels;  // blocks of 256
+  bool mins;
+  int zero;
+};
+
+// Of block formats only.
+BlockScheme block_scheme(BlockFormat format);
+
+struct BlockCodes {
+  std::array<uint8_t, 256> code;  // in the block's order
+  uint16_t scale, min;            // bits of f16
+  std::array<int8_t, 16> scale_code, min_code;
+};
+
+// Reads the block at `in`. What the scheme does not have is left as it was.
+void read_block(BlockFormat format, const std::byte* in, BlockCodes& codes);
+
+// What the indices of IQ4_NL and IQ4_XS stand for.
+constexpr std::array<int8_t, 16> iq4_values = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                               1,    13,   25,  38,  53,  69,  89,  113};
+
+}  // namespace minke
