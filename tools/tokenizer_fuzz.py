@@ -45,7 +45,7 @@ def minke_ids(binary: str, folder: str, texts: list[str]) -> list[list[int]]:
         for text in texts:
             file.write(json.dumps(text) + "\n")
         file.flush()
-        command = [binary, "tokenizer", "encode", folder, "--file", file.name, "--json-lines"]
+        command = [binary, "tokenizer", "encode", folder, "--file", file.name, "--json-lines", "--no-bos"]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return [json.loads(line) for line in output.splitlines()]
 
@@ -63,7 +63,7 @@ def main() -> int:
     ours = minke_ids(arguments.minke, arguments.tokenizer, texts)
     differences = 0
     for text, ids in zip(texts, ours, strict=True):
-        expected = peer.encode(text).ids
+        expected = peer.encode(text, add_special_tokens=False).ids
         if ids == expected:
             continue
         differences += 1

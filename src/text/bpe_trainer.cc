@@ -141,7 +141,7 @@ class Merger {
   std::priority_queue<Candidate> heap_;
 };
 
-TokenizerDefinition start_definition(std::vector<std::string> patterns) {
+TokenizerDefinition start_definition(SplitPatterns patterns) {
   TokenizerDefinition definition;
   definition.patterns = std::move(patterns);
   for (const std::string_view token : special::first) {

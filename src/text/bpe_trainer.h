@@ -35,7 +35,7 @@ class BpeTrainer {
 
  private:
   BpeTrainerOptions options_;
-  std::vector<std::string> patterns_;
+  SplitPatterns patterns_;
   WordCounter words_;
 };
 

@@ -51,9 +51,9 @@ pcre2_code* compile(const std::string& pattern) {
   int error = 0;
   size_t offset = 0;
   // In Oniguruma's syntax ^ and $ are always those of a line.
-  pcre2_code* code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error, &offset, nullptr);
+  pcre2_code* code = pcre2_compile(
+      reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
   if (code == nullptr)
     fail("the pre-tokenizer's pattern {} is not one that PCRE2 accepts: {}", pattern,
          message_of(error));
@@ -64,7 +64,10 @@ PCRE2_SPTR code_units(std::string_view text) { return reinterpret_cast<PCRE2_SPT
 
 }  // namespace
 
-std::vector<std::string> deepseek_v3_patterns(bool individual_digits) {
+const char* const gpt2_pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+SplitPatterns deepseek_v3_patterns(bool individual_digits) {
   return {individual_digits ? R"(\p{N})" : R"(\p{N}{1,3})", "[一-龥\u3040-ゟ゠-ヿ]+",
           R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+)"
           "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+"
@@ -90,16 +93,18 @@ PreTokenizer::Workspace::~Workspace() {
   pcre2_jit_stack_free(stack_);
 }
 
-PreTokenizer::PreTokenizer(const std::vector<std::string>& patterns) {
-  for (const std::string& pattern : patterns) {
-    codes_.push_back(compile(pattern));
+PreTokenizer::PreTokenizer(const SplitPatterns& patterns) : patterns_(patterns) {
+  for (const SplitPattern& pattern : patterns) {
+    codes_.push_back(compile(pattern.regex));
     // Without machine code (a hardened kernel, an unknown processor) the interpreter does it.
     compiled_ = compiled_ && pcre2_jit_compile(codes_.back(), PCRE2_JIT_COMPLETE) == 0;
   }
 }
 
 PreTokenizer::PreTokenizer(PreTokenizer&& other) noexcept
-    : codes_(std::exchange(other.codes_, {})), compiled_(other.compiled_) {}
+    : patterns_(std::move(other.patterns_)),
+      codes_(std::exchange(other.codes_, {})),
+      compiled_(other.compiled_) {}
 
 PreTokenizer::~PreTokenizer() {
   for (pcre2_code* code : codes_) pcre2_code_free(code);

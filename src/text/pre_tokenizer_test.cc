@@ -9,7 +9,7 @@ namespace {
 
 using Pieces = std::vector<std::string>;
 
-Pieces split(const std::vector<std::string>& patterns, std::string_view text) {
+Pieces split(const SplitPatterns& patterns, std::string_view text) {
   const PreTokenizer pre_tokenizer(patterns);
   PreTokenizer::Workspace workspace;
   Pieces pieces;
@@ -39,6 +39,18 @@ TEST(PreTokenizer, WhiteSpaceIsUnicodes) {
 
 TEST(PreTokenizer, EmptyMatchesSplitNothing) {
   EXPECT_EQ(split({"x*"}, "aéxb"), (Pieces{"aé", "x", "b"}));
+}
+
+TEST(PreTokenizer, RemovesAndPrefixes) {
+  SplitPattern spaces(R"(\s+)");
+  spaces.keep_matches = false;
+  EXPECT_EQ(split({spaces}, " a b"), (Pieces{"a", "b"}));
+  SplitPattern words(R"([a-z]+)");
+  words.keep_rest = false;
+  EXPECT_EQ(split({words}, "a1b"), (Pieces{"a", "b"}));
+  SplitPattern prefixed(R"(x)");
+  prefixed.prefix_space = true;
+  EXPECT_EQ(split({R"(\d)", prefixed}, "ax1 b"), (Pieces{" a", "x", " 1", " b"}));
 }
 
 TEST(PreTokenizer, NamesABadPattern) {

@@ -101,6 +101,7 @@ struct Tokenizer::Parts {
         bos(from.bos),
         eos(from.eos),
         pad(from.pad),
+        eot(from.eot),
         pre_tokenizer(from.patterns),
         bpe(from.merges, byte_ids(from), whole_pieces(from)),
         special(from.tokens.size()) {
@@ -142,7 +143,7 @@ struct Tokenizer::Parts {
 
   std::vector<std::string> tokens;
   bool nfc, adds_bos;
-  std::optional<int32_t> bos, eos, pad;
+  std::optional<int32_t> bos, eos, pad, eot;
   PreTokenizer pre_tokenizer;
   Bpe bpe;
   AddedTokenMatcher raw_tokens, normalized_tokens;
@@ -207,6 +208,7 @@ int32_t Tokenizer::vocab_size() const { return static_cast<int32_t>(parts_->toke
 std::optional<int32_t> Tokenizer::bos_id() const { return parts_->bos; }
 std::optional<int32_t> Tokenizer::eos_id() const { return parts_->eos; }
 std::optional<int32_t> Tokenizer::pad_id() const { return parts_->pad; }
+std::optional<int32_t> Tokenizer::eot_id() const { return parts_->eot; }
 bool Tokenizer::adds_bos() const { return parts_->adds_bos; }
 
 std::string StreamDecoder::push(int32_t id) {

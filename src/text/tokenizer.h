@@ -1,8 +1,9 @@
 #pragma once
 // text/: between text and token ids. It owns tokenizers (byte-level BPE: training, encoding,
-// decoding, the Hugging Face files) and includes base only. What must hold: the ids are those of
-// the `tokenizers` package for any text that is valid UTF-8, and decode(encode(text)) is the text,
-// byte for byte, for any bytes at all.
+// decoding, the Hugging Face files and GGUF's metadata) and may include io/, config/ and base/.
+// What must hold: the ids are those of the `tokenizers` package for any text that is valid UTF-8,
+// and decode(encode(text)) is the text (normalised, if the tokenizer does that), byte for byte, for
+// any bytes at all.
 
 #include <cstdint>
 #include <memory>
@@ -51,7 +52,8 @@ class Tokenizer {
   std::optional<int32_t> bos_id() const;
   std::optional<int32_t> eos_id() const;
   std::optional<int32_t> pad_id() const;
-  bool adds_bos() const;  // the file asks for BOS in front of every text
+  std::optional<int32_t> eot_id() const;  // of a turn, where it is another token than EOS
+  bool adds_bos() const;                  // the file asks for BOS in front of every text
 
  private:
   struct Parts;

@@ -172,6 +172,24 @@ TEST(TokenizerFile, NamesWhatItDoesNotKnow) {
   contains(error_after([](json& f) { f["model"]["merges"].push_back("Q Qx"); }), "Qx");
   contains(error_after([](json& f) { f["model"]["vocab"].erase("Ġ"); }), "Ġ");
   contains(error_after([](json& f) { f["added_tokens"][0]["lstrip"] = true; }), "lstrip");
+  contains(error_after([](json& f) { f["added_tokens"][0]["id"] = 9'000'000; }), "9000000");
+  contains(error_after([](json& f) { f["added_tokens"][0]["id"] = 400; }), "two tokens");
+  contains(error_after([](json& f) { f["decoder"] = {{"type", "WordPiece"}}; }), "WordPiece");
+  contains(error_after([](json& f) {
+             f["post_processor"] = {{"type", "RobertaProcessing"}};
+           }),
+           "RobertaProcessing");
+  contains(
+      error_after([](json& f) {
+        f["post_processor"] = {
+            {"type", "TemplateProcessing"},
+            {"single", {{{"Sequence", {{"id", "A"}}}}, {{"SpecialToken", {{"id", "<think>"}}}}}}};
+      }),
+      "BOS and the text");
+  contains(error_after([](json& f) {
+             f["pre_tokenizer"]["pretokenizers"][0]["behavior"] = "MergedWithNext";
+           }),
+           "MergedWithNext");
   EXPECT_EQ(error_after([](json&) {}), "");
 }
 
@@ -186,6 +204,18 @@ TEST(TokenizerFile, ReadsOtherForms) {
         f["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
       }),
       "");
+}
+
+TEST(TokenizerFile, TheConfigurationDecidesAboutBos) {
+  const fs::path folder =
+      fs::temp_directory_path() / ("minke_tokenizer_bos_" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  fs::copy_file(small_folder / "tokenizer.json", folder / "tokenizer.json");
+  for (const bool adds : {true, false}) {
+    write_file(folder / "tokenizer_config.json", json{{"add_bos_token", adds}}.dump());
+    EXPECT_EQ(Tokenizer::load(folder).adds_bos(), adds);
+  }
+  fs::remove_all(folder);
 }
 
 TEST(TokenizerFile, NormalFormCIsApplied) {

@@ -26,15 +26,21 @@ json added_json(const TokenizerDefinition& definition) {
 
 json pre_tokenizer_json(const TokenizerDefinition& definition) {
   json steps = json::array();
-  for (const std::string& pattern : definition.patterns)
-    steps.push_back({{"type", "Split"},
-                     {"pattern", {{"Regex", pattern}}},
-                     {"behavior", "Isolated"},
-                     {"invert", false}});
-  steps.push_back({{"type", "ByteLevel"},
-                   {"add_prefix_space", false},
-                   {"trim_offsets", true},
-                   {"use_regex", false}});
+  bool prefix_space = false;
+  for (const SplitPattern& pattern : definition.patterns) {
+    prefix_space = pattern.prefix_space;
+    if (prefix_space) break;  // the step of ByteLevel itself, always the last one
+    steps.push_back(
+        {{"type", "Split"},
+         {"pattern", {{"Regex", pattern.regex}}},
+         {"behavior", pattern.keep_matches && pattern.keep_rest ? "Isolated" : "Removed"},
+         {"invert", !pattern.keep_rest}});
+  }
+  steps.push_back(
+      {{"type", "ByteLevel"},
+       {"add_prefix_space", prefix_space},
+       {"trim_offsets", true},
+       {"use_regex", prefix_space && definition.patterns.back().regex == gpt2_pattern}});
   return {{"type", "Sequence"}, {"pretokenizers", steps}};
 }
 

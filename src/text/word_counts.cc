@@ -34,7 +34,7 @@ void WordTable::grow() {
     if (entry.count > 0) slot_of(word_of(entry), entry.hash) = entry;
 }
 
-WordCounter::WordCounter(const std::vector<std::string>& patterns) : pre_tokenizer_(patterns) {}
+WordCounter::WordCounter(const SplitPatterns& patterns) : pre_tokenizer_(patterns) {}
 
 void WordCounter::add(std::string_view document) {
   pending_.emplace_back(document);

@@ -50,7 +50,7 @@ class WordCounter {
   // slow; ordinary text has none.
   static constexpr size_t max_word_bytes = 1024;
 
-  explicit WordCounter(const std::vector<std::string>& patterns);
+  explicit WordCounter(const SplitPatterns& patterns);
 
   // Bytes that are not valid UTF-8 are left out.
   void add(std::string_view document);
