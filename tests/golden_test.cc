@@ -11,8 +11,8 @@
 #include "io/safetensors.h"
 #include "kernels/isa.h"
 #include "model/checkpoint.h"
-#include "model/deepseek.h"
 #include "model/loaded_model.h"
+#include "model/transformer.h"
 
 namespace minke {
 namespace {
@@ -52,6 +52,7 @@ class Golden : public testing::TestWithParam<const char*> {
     return values;
   }
   std::vector<float> run_logits(DType compute, AttentionForm form) const;
+  void check_logits(DType compute, const Transformer& model) const;
   void check_gradients(DType compute, const Weights& weights) const;
 
   fs::path folder_;
@@ -95,7 +96,9 @@ double largest(std::span<const float> values) {
   return most;
 }
 
-TEST_P(Golden, Logits) {
+class GoldenInference : public Golden {};
+
+TEST_P(GoldenInference, Logits) {
   const std::vector<float> expected = golden("logits");
   for (const Isa isa : supported_isas())
     for (const DType compute : {DType::f32, DType::bf16})
@@ -124,7 +127,19 @@ void Golden::check_gradients(DType compute, const Weights& weights) const {
   EXPECT_LT(std::sqrt(error / all), tolerance.all_gradients);
 }
 
-TEST_P(Golden, LossAndGradients) {
+// Those of the training pass, of all windows.
+void Golden::check_logits(DType compute, const Transformer& model) const {
+  const std::vector<float> expected = golden("logits");
+  std::vector<float> values(expected.size());
+  model.training_logits(
+      Tensor(values.data(), DType::f32, {sequences_ * length_, stored_.config.vocab_size}));
+  EXPECT_LT(largest(difference(values, expected)),
+            tolerance_of(compute).logits * largest(expected));
+}
+
+class GoldenTraining : public Golden {};
+
+TEST_P(GoldenTraining, LogitsLossAndGradients) {
   const double tokens = static_cast<double>(sequences_ * length_);
   for (const Isa isa : supported_isas())
     for (const DType compute : {DType::f32, DType::bf16})
@@ -135,21 +150,28 @@ TEST_P(Golden, LossAndGradients) {
         Arena arena(16 << 20);
         const Weights weights(stored_.config, arena, true);
         load_weights(folder_, weights);
-        DeepseekModel model(stored_.config, weights, arena,
-                            {compute, true, recompute, sequences_, length_, length_});
+        Transformer model(stored_.config, weights, arena,
+                          {compute, true, recompute, sequences_, length_, length_});
         model.refresh();
         const auto losses = model.forward_backward(windows_, {1.0 / tokens, 0.0, 0.0, 1.0});
         const double expected = golden("loss")[0];
         EXPECT_NEAR(losses.main / tokens, expected, tolerance_of(compute).loss * expected);
+        check_logits(compute, model);
         check_gradients(compute, weights);
       }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Golden,
-                         testing::Values("v3", "v3_yarn", "v3_three_heads", "v3_odd_widths",
-                                         "v3_no_q_lora", "v3_one_group", "v3_tied", "v2_greedy",
-                                         "v2_groups_yarn"),
-                         [](const auto& info) { return std::string(info.param); });
+std::string test_name(const testing::TestParamInfo<const char*>& info) { return info.param; }
+
+const auto latent_models =
+    testing::Values("v3", "v3_yarn", "v3_three_heads", "v3_odd_widths", "v3_no_q_lora",
+                    "v3_one_group", "v3_tied", "v2_greedy", "v2_groups_yarn");
+const auto dense_models = testing::Values("llama", "llama_tied_biases", "qwen2", "qwen2_tied",
+                                          "qwen3_yarn", "qwen3_biases");
+
+INSTANTIATE_TEST_SUITE_P(Latent, GoldenInference, latent_models, test_name);
+INSTANTIATE_TEST_SUITE_P(Latent, GoldenTraining, latent_models, test_name);
+INSTANTIATE_TEST_SUITE_P(Dense, GoldenTraining, dense_models, test_name);
 
 }  // namespace
 }  // namespace minke

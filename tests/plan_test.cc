@@ -29,21 +29,29 @@ TEST_F(PlanTest, MemoryIsWhatTheArenasCount) {
       {"model.num_nextn_predict_layers=2", "batch.micro_batch=1"},
       {"model.n_routed_experts=0", "model.vocab_size=1000"},
       {"model.n_shared_experts=0", "model.tie_word_embeddings=true", "recompute=true"}};
+  std::vector<std::pair<std::string, std::vector<std::string>>> cases;
   for (const char* preset : {"12m", "107m"})
-    for (const auto& overrides : variants) {
-      const TrainConfig config = recipe(preset, overrides);
-      const MemoryPlan counted = Trainer::plan_memory(config);
-      const LocalMemory planned = local_memory(config, thread_count());
-      const std::string what = overrides.empty() ? preset : overrides.front();
-      const auto close = [&](int64_t plan, int64_t count) {
-        return std::abs(static_cast<double>(plan - count)) <= 0.02 * static_cast<double>(count);
-      };
-      EXPECT_TRUE(close(planned.weights, counted.weights)) << what;
-      EXPECT_TRUE(close(planned.optimizer, counted.optimizer))
-          << what << " " << planned.optimizer << " " << counted.optimizer;
-      EXPECT_TRUE(close(planned.packed + planned.activations, counted.model))
-          << what << " " << planned.packed + planned.activations << " " << counted.model;
-    }
+    for (const auto& overrides : variants) cases.emplace_back(preset, overrides);
+  const std::string small = "model.num_hidden_layers=3";
+  cases.insert(cases.end(), {{"r1-distill-qwen-1.5b", {small, "recompute=true"}},
+                             {"r1-distill-llama-8b",
+                              {small, "model.attention_bias=true", "model.mlp_bias=true"}},
+                             {"r1-0528-qwen3-8b", {small}},
+                             {"r1-0528-qwen3-8b", {small, "recompute=true", "compute=f32"}}});
+  for (const auto& [preset, overrides] : cases) {
+    const TrainConfig config = recipe(preset, overrides);
+    const MemoryPlan counted = Trainer::plan_memory(config);
+    const LocalMemory planned = local_memory(config, thread_count());
+    const std::string what = preset + (overrides.empty() ? "" : " " + overrides.back());
+    const auto close = [&](int64_t plan, int64_t count) {
+      return std::abs(static_cast<double>(plan - count)) <= 0.02 * static_cast<double>(count);
+    };
+    EXPECT_TRUE(close(planned.weights, counted.weights)) << what;
+    EXPECT_TRUE(close(planned.optimizer, counted.optimizer))
+        << what << " " << planned.optimizer << " " << counted.optimizer;
+    EXPECT_TRUE(close(planned.packed + planned.activations, counted.model))
+        << what << " " << planned.packed + planned.activations << " " << counted.model;
+  }
 }
 
 TEST_F(PlanTest, PrintsTablesJsonAndPages) {

@@ -48,16 +48,7 @@ class TrainTest : public testing::Test {
 
   static TrainConfig config(const std::string& run,
                             const std::vector<std::string>& overrides = {}) {
-    const std::string toml = fmt::format(
-        R"(total_tokens = 1280
-output = "{}"
-log_every_steps = 5
-[model]
-vocab_size = {}
-hidden_size = 32
-intermediate_size = 48
-moe_intermediate_size = 20
-num_hidden_layers = 2
+    return config_of(run, R"(moe_intermediate_size = 20
 num_nextn_predict_layers = 1
 first_k_dense_replace = 1
 num_attention_heads = 3
@@ -69,8 +60,32 @@ q_lora_rank = 18
 kv_lora_rank = 16
 qk_nope_head_dim = 12
 qk_rope_head_dim = 6
-v_head_dim = 10
+v_head_dim = 10)",
+                     overrides);
+  }
+  // Four query heads for each key head.
+  static TrainConfig dense_config(const std::string& run, const std::string& type,
+                                  const std::vector<std::string>& overrides = {}) {
+    return config_of(run,
+                     fmt::format("model_type = \"{}\"\nnum_attention_heads = 8\n"
+                                 "num_key_value_heads = 2\nhead_dim = 10",
+                                 type),
+                     overrides);
+  }
+  // model: further keys of [model].
+  static TrainConfig config_of(const std::string& run, const std::string& model,
+                               const std::vector<std::string>& overrides) {
+    const std::string toml = fmt::format(
+        R"(total_tokens = 1280
+output = "{}"
+log_every_steps = 5
+[model]
+vocab_size = {}
+hidden_size = 32
+intermediate_size = 48
+num_hidden_layers = 2
 max_position_embeddings = 64
+{}
 [data]
 path = "{}"
 sequence_length = 16
@@ -82,7 +97,7 @@ learning_rate = 0.01
 [validation]
 max_tokens = 160
 )",
-        (folder / run).string(), vocab_size, (folder / "data").string());
+        (folder / run).string(), vocab_size, model, (folder / "data").string());
     return parse_train_config(toml, "test recipe", overrides);
   }
 
@@ -155,6 +170,55 @@ TEST_F(TrainTest, StoppedAtSevenAndResumedHasTheSameBits) {
       EXPECT_EQ(weights_of(second), expected) << isa_name(isa) << " " << optimizer;
       fs::remove_all(c.output);
     }
+}
+
+TEST_F(TrainTest, DenseModelsTrainAndResumeWithTheSameBits) {
+  for (const std::string type : {"llama", "qwen2", "qwen3"}) {
+    const std::string tied = type == "llama" ? "true" : "false";
+    const TrainConfig c = dense_config(
+        "dense", type,
+        {"model.tie_word_embeddings=" + tied, "recompute=true", "optimizer.kind=muon"});
+    set_thread_count(1);
+    const auto expected = train(c, 20);
+    set_thread_count(3);
+    const auto group = make_local_group();
+    double first_loss = 0;
+    {
+      Trainer first(c, *group);
+      first_loss = first.step().loss;
+      while (first.position().step < 7) first.step();
+      first.save();
+    }
+    Trainer second(c, *group);
+    second.resume(*find_checkpoint(c.output));
+    StepReport report;
+    while (second.position().step < 20) report = second.step();
+    EXPECT_EQ(weights_of(second), expected) << type;
+    EXPECT_LT(report.loss, first_loss - 0.3) << type;
+    fs::remove_all(c.output);
+  }
+}
+
+// A dense model's files have its family's names, and reading them gives what was written.
+TEST_F(TrainTest, DenseModelsAreStoredUnderTheirNames) {
+  const TrainConfig c = dense_config("stored", "qwen2", {"compute=f32"});
+  const auto group = make_local_group();
+  Trainer trainer(c, *group);
+  trainer.step();
+  trainer.save();
+  const fs::path model = checkpoint_folder(c.output, 1) / "model";
+  const StoredModel stored = inspect_model(model);
+  EXPECT_EQ(stored.config.model_type, ModelType::qwen2);
+  EXPECT_EQ(read_file(model / "config.json").find("kv_lora_rank"), std::string::npos);
+  Arena arena(1 << 20);
+  const Weights weights(stored.config, arena, false);
+  load_weights(model, weights);
+  const Tensor& flat = weights.flat_weights();
+  EXPECT_EQ(std::vector<float>(flat.as<float>(), flat.as<float>() + flat.size()),
+            weights_of(trainer));
+  const Tensor bias = weights.weight("model.layers.1.self_attn.v_proj.bias");
+  EXPECT_EQ(bias.size(), 20);
+  EXPECT_NE(bias.as<float>()[3], 0.0f);
 }
 
 TEST_F(TrainTest, LossFallsAndTheLedgerTellsTheCost) {

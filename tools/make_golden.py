@@ -17,7 +17,8 @@ import sys
 import torch
 from safetensors.torch import save_file
 from transformers import (DeepseekV2Config, DeepseekV2ForCausalLM, DeepseekV3Config,
-                          DeepseekV3ForCausalLM)
+                          DeepseekV3ForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config,
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
 
 SEQUENCES, LENGTH = 2, 11
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, beta_fast=32, beta_slow=1, mscale=1.0,
@@ -32,6 +33,19 @@ V3 = dict(vocab_size=53, hidden_size=24, intermediate_size=32, moe_intermediate_
 V2 = {key: value for key, value in V3.items() if key != "num_nextn_predict_layers"}
 V2 |= dict(topk_method="greedy", norm_topk_prob=False, n_shared_experts=2)
 
+# Three query heads for each key head, heads wider than hidden_size / num_attention_heads.
+DENSE = dict(vocab_size=53, hidden_size=24, intermediate_size=44, num_hidden_layers=2,
+             num_attention_heads=6, num_key_value_heads=2, head_dim=14, max_position_embeddings=256)
+LLAMA3 = dict(rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0,
+              high_freq_factor=4.0, original_max_position_embeddings=64)
+PLAIN_YARN = dict(rope_type="yarn", rope_theta=1000.0, factor=4.0, original_max_position_embeddings=64)
+
+CLASSES = {"v2": (DeepseekV2Config, DeepseekV2ForCausalLM, V2),
+           "v3": (DeepseekV3Config, DeepseekV3ForCausalLM, V3),
+           "llama": (LlamaConfig, LlamaForCausalLM, DENSE),
+           "qwen2": (Qwen2Config, Qwen2ForCausalLM, DENSE),
+           "qwen3": (Qwen3Config, Qwen3ForCausalLM, DENSE)}
+
 CASES = {
     "v3": dict(num_hidden_layers=3, n_routed_experts=8, num_experts_per_tok=3, n_group=4),
     "v3_yarn": dict(rope_parameters=YARN),
@@ -44,15 +58,22 @@ CASES = {
     "v2_greedy": dict(q_lora_rank=None, routed_scaling_factor=1.0, n_group=1, topk_group=1),
     "v2_groups_yarn": dict(topk_method="group_limited_greedy", routed_scaling_factor=16.0,
                            rope_parameters=YARN),
+    "llama": dict(rope_parameters=LLAMA3),
+    "llama_tied_biases": dict(tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
+                              num_key_value_heads=6),
+    "qwen2": dict(num_attention_heads=4, num_key_value_heads=1, head_dim=6),
+    "qwen2_tied": dict(tie_word_embeddings=True, num_attention_heads=3, num_key_value_heads=3,
+                       head_dim=8),
+    "qwen3_yarn": dict(rope_parameters=PLAIN_YARN),
+    "qwen3_biases": dict(attention_bias=True, head_dim=20, num_key_value_heads=3),
 }
 
 
 def make_model(name, changes):
-    if name.startswith("v2"):
-        model = DeepseekV2ForCausalLM(DeepseekV2Config(**{**V2, **changes}))
-    else:
-        model = DeepseekV3ForCausalLM(DeepseekV3Config(**{**V3, **changes}))
-    model.set_experts_implementation("eager")  # the others want widths that are multiples of 8
+    make_config, make, base = CLASSES[name.partition("_")[0]]
+    model = make(make_config(**{**base, **changes}))
+    if name.startswith("v"):
+        model.set_experts_implementation("eager")  # the others want widths that are multiples of 8
     return model.float().train()
 
 
@@ -61,7 +82,9 @@ def initialize(model):
     """Random values under which every layer matters. The router's bias is positive: older versions of
     transformers mask the groups that lose with 0 where DeepSeek uses minus infinity."""
     for name, parameter in model.named_parameters():
-        if parameter.dim() == 1:
+        if name.endswith("bias"):
+            parameter.normal_(0.0, 0.3)
+        elif parameter.dim() == 1:
             parameter.uniform_(0.6, 1.4)
         else:
             gain = 2.0 if name.endswith("gate.weight") else 1.0
@@ -79,7 +102,7 @@ def chosen_experts(model, ids):
     model(input_ids=ids, use_cache=False)
     for hook in hooks:
         hook.remove()
-    return torch.cat(found)
+    return torch.cat(found) if found else torch.empty(0)
 
 
 @torch.no_grad()

@@ -108,10 +108,14 @@ void check_dense_attention(const ModelConfig& c, const std::string& where) {
   if (c.num_key_value_heads < 1 || c.num_attention_heads % c.num_key_value_heads != 0)
     fail_usage("{}: num_key_value_heads is {}, expected a divisor of num_attention_heads = {}",
                where, c.num_key_value_heads, c.num_attention_heads);
+  // transformers loads no Llama for which this does not hold, whatever its head_dim.
+  const bool llama = c.model_type == ModelType::llama;
+  if ((llama || c.head_dim == 0) && c.hidden_size % c.num_attention_heads != 0)
+    fail_usage("{}: hidden_size is {}, expected a multiple of num_attention_heads = {}{}", where,
+               c.hidden_size, c.num_attention_heads, llama ? "" : ", or a head_dim");
   if (c.head_dim == 0)
-    fail_usage(
-        "{}: hidden_size is {}, expected a multiple of num_attention_heads = {} or a head_dim",
-        where, c.hidden_size, c.num_attention_heads);
+    fail_usage("{}: head_dim is 0, expected hidden_size / num_attention_heads or another width",
+               where);
   if (c.head_dim % 2 != 0)
     fail_usage("{}: head_dim is {}, expected an even number", where, c.head_dim);
 }

@@ -60,6 +60,44 @@ void convert(const Tensor& y, const Tensor& x) {
   });
 }
 
+void broadcast_row(const Tensor& y, const Tensor& row, bool accumulate) {
+  const int64_t n = y.columns();
+  expect_rows(y, y.rows(), n, "broadcast_row");
+  require(row.rank == 1 && row.size() == n, "broadcast_row: {} to {}", row, y);
+  parallel_ranges(y.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
+    const RowOps& ops = row_ops();
+    RowBuffer buffer(n);
+    for (int64_t i = begin; i < end; ++i) {
+      float* out = buffer.target(y, i);
+      if (accumulate) {
+        buffer.load(y, i);
+        ops.add_scaled(out, row.as<float>(), 1.0f, n);
+      } else {
+        std::copy_n(row.as<float>(), n, out);
+      }
+      buffer.store(y, i);
+    }
+  });
+}
+
+void sum_rows(const Tensor& sum, const Tensor& x) {
+  // Rows that one task adds up; fixed, so that the order does not depend on the number of threads.
+  constexpr int64_t rows_per_partial = 64;
+  const int64_t n = x.columns(), rows = x.rows();
+  expect_rows(x, rows, n, "sum_rows");
+  require(sum.rank == 1 && sum.size() == n, "sum_rows: {} from {}", sum, x);
+  const int64_t partials = (rows + rows_per_partial - 1) / rows_per_partial;
+  std::vector<float> sums(static_cast<size_t>(partials * n));
+  parallel_ranges(rows, rows_per_partial, [&](int64_t begin, int64_t end) {
+    const RowOps& ops = row_ops();
+    RowBuffer buffer(n);
+    float* part = sums.data() + begin / rows_per_partial * n;
+    for (int64_t i = begin; i < end; ++i) ops.add_scaled(part, buffer.load(x, i), 1.0f, n);
+  });
+  for (int64_t i = 0; i < partials; ++i)
+    row_ops().add_scaled(sum.as<float>(), sums.data() + i * n, 1.0f, n);
+}
+
 void sum_heads(const Tensor& y, const Tensor& x) {
   require(x.rank == 3 && x.contiguous(), "sum_heads: x {}", x);
   const int64_t heads = x.shape[1], n = x.shape[2];

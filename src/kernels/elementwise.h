@@ -15,6 +15,10 @@ void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& g
 void clear(const Tensor& y);
 // y = x, converted to y's dtype. Same number of rows and columns.
 void convert(const Tensor& y, const Tensor& x);
+// y [T, n] (+)= row f32 [n], for each row.
+void broadcast_row(const Tensor& y, const Tensor& row, bool accumulate);
+// sum f32 [n] += Σ_t x [T, n], in an order that T fixes.
+void sum_rows(const Tensor& sum, const Tensor& x);
 // y [T, n] = Σ_h x [T, heads, n], heads in order.
 void sum_heads(const Tensor& y, const Tensor& x);
 

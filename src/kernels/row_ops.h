@@ -28,6 +28,9 @@ struct RowOps {
                             const float* up, int64_t n);
   // Pairs (x[2i], x[2i+1]) rotated by the angle whose cosine and sine are given; sine times `sign`.
   void (*rotate_pairs)(float* x, const float* cosine, const float* sine, float sign, int64_t pairs);
+  // The same with pairs (x[i], x[pairs + i]).
+  void (*rotate_halves)(float* x, const float* cosine, const float* sine, float sign,
+                        int64_t pairs);
   float (*sum_exp)(const float* x, float shift, int64_t n);  // Σ exp(x − shift)
   void (*exp_scaled)(float* y, const float* x, float shift, float s,
                      int64_t n);  // s·exp(x − shift)

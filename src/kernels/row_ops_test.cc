@@ -113,19 +113,27 @@ TEST_P(RowOpsTest, SigmoidSaturates) {
 }
 
 TEST_P(RowOpsTest, RotationIsUndoneByItsInverse) {
-  const int64_t pairs = 9;
-  const auto angles = random_row(pairs, 7), x = random_row(2 * pairs, 8);
-  std::vector<float> cosine, sine;
-  for (const float angle : angles) {
-    cosine.push_back(std::cos(angle));
-    sine.push_back(std::sin(angle));
+  for (const int64_t pairs : {1, 9, 16, 40}) {
+    const auto angles = random_row(pairs, 7), x = random_row(2 * pairs, 8);
+    std::vector<float> cosine, sine;
+    for (const float angle : angles) {
+      cosine.push_back(std::cos(angle));
+      sine.push_back(std::sin(angle));
+    }
+    std::vector<float> y = x, expected = x;
+    row_ops().rotate_pairs(y.data(), cosine.data(), sine.data(), 1.0f, pairs);
+    truth_.rotate_pairs(expected.data(), cosine.data(), sine.data(), 1.0f, pairs);
+    expect_close(y, expected, "rotate_pairs");
+    row_ops().rotate_pairs(y.data(), cosine.data(), sine.data(), -1.0f, pairs);
+    expect_close(y, x, "rotate_pairs and back");
+    y = expected = x;
+    row_ops().rotate_halves(y.data(), cosine.data(), sine.data(), 1.0f, pairs);
+    truth_.rotate_halves(expected.data(), cosine.data(), sine.data(), 1.0f, pairs);
+    EXPECT_EQ(y, expected) << "rotate_halves";
+    EXPECT_FLOAT_EQ(y[0], x[0] * cosine[0] - x[pairs] * sine[0]);
+    row_ops().rotate_halves(y.data(), cosine.data(), sine.data(), -1.0f, pairs);
+    expect_close(y, x, "rotate_halves and back");
   }
-  std::vector<float> y = x, expected = x;
-  row_ops().rotate_pairs(y.data(), cosine.data(), sine.data(), 1.0f, pairs);
-  truth_.rotate_pairs(expected.data(), cosine.data(), sine.data(), 1.0f, pairs);
-  expect_close(y, expected, "rotate_pairs");
-  row_ops().rotate_pairs(y.data(), cosine.data(), sine.data(), -1.0f, pairs);
-  expect_close(y, x, "rotate_pairs and back");
 }
 
 TEST_P(RowOpsTest, AdamW) {

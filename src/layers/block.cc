@@ -11,12 +11,30 @@ Block::Block(const LayerBuilder& builder, int64_t index, const RotaryTable& rota
       recompute_(builder.recompute),
       hidden_(builder.config.hidden_size),
       attention_norm_(builder, layer_prefix(index) + "input_layernorm.weight"),
-      ffn_norm_(builder, layer_prefix(index) + "post_attention_layernorm.weight"),
-      attention_(builder, layer_prefix(index) + "self_attn.", rotary) {
+      ffn_norm_(builder, layer_prefix(index) + "post_attention_layernorm.weight") {
+  if (builder.config.is_mla())
+    mla_.emplace(builder, layer_prefix(index) + "self_attn.", rotary);
+  else
+    gqa_.emplace(builder, layer_prefix(index) + "self_attn.", rotary);
   if (builder.config.is_moe_layer(index))
     moe_.emplace(builder, layer_prefix(index) + "mlp.");
   else
     dense_.emplace(builder, layer_prefix(index) + "mlp.");
+}
+
+const Mla& Block::mla() const {
+  if (!mla_) fail("latent attention is asked of a model that has grouped-query attention");
+  return *mla_;
+}
+
+void Block::allocate_attention_scratch(Scratch& scratch, Arena& arena, int64_t tokens) const {
+  if (mla_) {
+    scratch.mla = mla_->allocate_scratch(arena, tokens);
+    if (recompute_) scratch.recomputed.mla = mla_->allocate_recomputed(arena, tokens);
+  } else {
+    scratch.gqa = gqa_->allocate_scratch(arena, tokens);
+    if (recompute_) scratch.recomputed.gqa = gqa_->allocate_recomputed(arena, tokens);
+  }
 }
 
 // Every block may be the first to need a part; those of one kind have one shape.
@@ -25,11 +43,10 @@ void Block::allocate_scratch(Scratch& scratch, Arena& arena, int64_t tokens) con
   if (once(scratch.dy)) {
     scratch.dy = arena.allocate(compute_, {tokens, hidden_});
     scratch.dnormed = arena.allocate(DType::f32, {tokens, hidden_});
-    scratch.attention = attention_.allocate_scratch(arena, tokens);
+    allocate_attention_scratch(scratch, arena, tokens);
     if (recompute_) {
       scratch.recomputed.attention_normed = arena.allocate(compute_, {tokens, hidden_});
       scratch.recomputed.ffn_normed = arena.allocate(compute_, {tokens, hidden_});
-      scratch.recomputed.attention = attention_.allocate_recomputed(arena, tokens);
     }
   }
   if (dense_ && once(scratch.dense.dh)) {
@@ -43,22 +60,34 @@ void Block::allocate_scratch(Scratch& scratch, Arena& arena, int64_t tokens) con
   }
 }
 
+// What is recomputed is `common` to all blocks, or this block's own.
+void Block::allocate_attention(Activations& saved, Arena& arena, int64_t tokens,
+                               const Activations& common) const {
+  if (mla_) {
+    saved.mla = mla_->allocate_activations(arena, tokens);
+    const Mla::Activations up = recompute_ ? common.mla : mla_->allocate_recomputed(arena, tokens);
+    if (up.q.rank) saved.mla.q = up.q;
+    saved.mla.c_q = up.c_q;
+    saved.mla.c = up.c;
+    saved.mla.kv = up.kv;
+  } else {
+    saved.gqa = gqa_->allocate_activations(arena, tokens);
+    const Gqa::Activations normed =
+        recompute_ ? common.gqa : gqa_->allocate_recomputed(arena, tokens);
+    if (normed.qk.rank) saved.gqa.qk = normed.qk;
+  }
+}
+
 Block::Activations Block::allocate_activations(Arena& arena, int64_t tokens,
                                                const Scratch& scratch) const {
   Activations saved;
   saved.middle = arena.allocate(DType::f32, {tokens, hidden_});
   saved.output = arena.allocate(DType::f32, {tokens, hidden_});
-  saved.attention = attention_.allocate_activations(arena, tokens);
+  const Activations& common = scratch.recomputed;
+  allocate_attention(saved, arena, tokens, common);
   if (dense_) saved.dense = dense_->allocate_activations(arena, tokens);
   if (moe_) saved.moe = moe_->allocate_activations(arena, tokens);
 
-  const Activations& common = scratch.recomputed;
-  const Mla::Activations up =
-      recompute_ ? common.attention : attention_.allocate_recomputed(arena, tokens);
-  if (up.q.rank) saved.attention.q = up.q;
-  saved.attention.c_q = up.c_q;
-  saved.attention.c = up.c;
-  saved.attention.kv = up.kv;
   if (recompute_) {
     saved.attention_normed = common.attention_normed;
     saved.ffn_normed = common.ffn_normed;
@@ -76,7 +105,8 @@ Block::Activations Block::allocate_activations(Arena& arena, int64_t tokens,
 }
 
 void Block::refresh() const {
-  attention_.refresh();
+  if (mla_) mla_->refresh();
+  if (gqa_) gqa_->refresh();
   if (dense_) dense_->refresh();
   if (moe_) moe_->refresh();
 }
@@ -85,7 +115,10 @@ void Block::forward(const Tensor& x, Activations& saved, const Scratch& scratch,
                     const TokenRows& rows) const {
   attention_norm_.forward(saved.attention_normed, x);
   convert(saved.middle, x);
-  attention_.forward(saved.middle, saved.attention_normed, saved.attention, rows);
+  if (mla_)
+    mla_->forward(saved.middle, saved.attention_normed, saved.mla, rows);
+  else
+    gqa_->forward(saved.middle, saved.attention_normed, saved.gqa, rows);
 
   ffn_norm_.forward(saved.ffn_normed, saved.middle);
   convert(saved.output, saved.middle);
@@ -115,8 +148,11 @@ double Block::backward(const Tensor& dx, const Tensor& x, const Activations& sav
   ffn_norm_.backward(dx, scratch.dnormed, saved.middle, true);
 
   if (recompute_) attention_norm_.forward(saved.attention_normed, x);
-  attention_.backward(scratch.dnormed, as_compute(dx, scratch), saved.attention_normed,
-                      saved.attention, scratch.attention, rows);
+  const Tensor& dmiddle = as_compute(dx, scratch);
+  if (mla_)
+    mla_->backward(scratch.dnormed, dmiddle, saved.attention_normed, saved.mla, scratch.mla, rows);
+  else
+    gqa_->backward(scratch.dnormed, dmiddle, saved.attention_normed, saved.gqa, scratch.gqa, rows);
   attention_norm_.backward(dx, scratch.dnormed, x, true);
   return balance_loss;
 }
@@ -127,7 +163,7 @@ void Block::forward_cached(const Tensor& x, const Mla::Cache& cache, int64_t pas
   const bool counting = arena.is_counting();
   const Tensor normed = arena.allocate(compute_, {tokens, hidden_});
   if (!counting) attention_norm_.forward(normed, x);
-  attention_.forward_cached(x, normed, cache, past, positions, form, arena);
+  mla().forward_cached(x, normed, cache, past, positions, form, arena);
   if (!counting) ffn_norm_.forward(normed, x);
   if (dense_) {
     const Ffn::Activations saved = dense_->allocate_activations(arena, tokens);

@@ -1,9 +1,11 @@
 #pragma once
-// A transformer block, pre-norm: x ← x + MLA(norm(x)), x ← x + FFN(norm(x)), FFN dense or experts.
+// A transformer block, pre-norm: x ← x + attention(norm(x)), x ← x + FFN(norm(x)): latent or
+// grouped-query attention, dense FFN or experts.
 // The residual stream is f32 in every compute mode.
 
 #include <optional>
 
+#include "layers/gqa.h"
 #include "layers/mla.h"
 #include "layers/moe.h"
 
@@ -24,14 +26,16 @@ class Block {
   struct Activations {
     Tensor middle, output;                // f32 [T, hidden]: residual after attention, after FFN
     Tensor attention_normed, ffn_normed;  // [T, hidden]
-    Mla::Activations attention;
+    Mla::Activations mla;
+    Gqa::Activations gqa;
     Ffn::Activations dense;
     Moe::Activations moe;
   };
   // Shared by all blocks of a model: they run one after the other.
   struct Scratch {
     Tensor dy, dnormed;  // compute dtype and f32 [T, hidden]
-    Mla::Scratch attention;
+    Mla::Scratch mla;
+    Gqa::Scratch gqa;
     Ffn::Scratch dense;
     Moe::Scratch moe;
     Activations recomputed;  // with recomputation: what all blocks share
@@ -53,22 +57,27 @@ class Block {
   double backward(const Tensor& dx, const Tensor& x, const Activations& saved,
                   const Scratch& scratch, const TokenRows& rows,
                   const BalanceOptions& balance) const;
-  // x f32 [T, hidden] is updated in place; see Mla::forward_cached.
+  // x f32 [T, hidden] is updated in place; see Mla::forward_cached. Latent attention only.
   void forward_cached(const Tensor& x, const Mla::Cache& cache, int64_t past,
                       const Tensor& positions, AttentionForm form, Arena& arena) const;
 
-  const Mla& attention() const { return attention_; }
+  // An Error for a block with grouped-query attention.
+  const Mla& mla() const;
   const Moe* moe() const { return moe_ ? &*moe_ : nullptr; }
 
  private:
+  void allocate_attention_scratch(Scratch& scratch, Arena& arena, int64_t tokens) const;
+  void allocate_attention(Activations& saved, Arena& arena, int64_t tokens,
+                          const Activations& common) const;
   const Tensor& as_compute(const Tensor& dx, const Scratch& scratch) const;
 
   DType compute_;
   bool recompute_;
   int64_t hidden_;
   RmsNorm attention_norm_, ffn_norm_;
-  Mla attention_;
-  std::optional<Ffn> dense_;
+  std::optional<Mla> mla_;  // or
+  std::optional<Gqa> gqa_;
+  std::optional<Ffn> dense_;  // or
   std::optional<Moe> moe_;
 };
 

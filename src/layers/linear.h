@@ -1,5 +1,6 @@
 #pragma once
-// A linear layer without bias: y = x·Wᵀ, W [out, in]. Gradients: dx = dy·W, dW = dyᵀ·x.
+// A linear layer: y = x·Wᵀ + b, W [out, in], b [out] where the model has one. Gradients: dx = dy·W,
+// dW = dyᵀ·x, db = Σ_rows dy.
 
 #include <span>
 #include <string>
@@ -23,10 +24,12 @@ struct LayerBuilder {
 // has changed. Copyable view; the arenas own everything.
 struct Linear {
   Tensor weight, gradient;         // f32 [out, in]; no gradient if it does not train
+  Tensor bias, bias_gradient;      // f32 [out]; empty without
   PackedMatrix forward, backward;  // of W and, in training, of Wᵀ
 
   Linear() = default;
-  // The parameters `names`, joined by rows, for products in `dtype`.
+  // The parameters `names` ("...q_proj.weight"), joined by rows, and their biases
+  // ("...q_proj.bias") if the model has them; for products in `dtype`.
   Linear(const LayerBuilder& builder, std::initializer_list<std::string> names, DType dtype);
   Linear(const LayerBuilder& builder, std::initializer_list<std::string> names)
       : Linear(builder, names, builder.compute) {}
@@ -36,10 +39,10 @@ struct Linear {
   void refresh() const;
 };
 
-// y (+)= x·Wᵀ.
+// y (+)= x·Wᵀ + b.
 void linear_forward(const Tensor& y, const Tensor& x, const Linear& linear,
                     bool accumulate = false);
-// dx (+)= dy·W; the weight's gradient grows by dyᵀ·x. dy and x have the dtype of the products. An
+// dx (+)= dy·W; the gradients grow by dyᵀ·x and Σ dy. dy and x have the dtype of the products. An
 // empty dx is not computed.
 void linear_backward(const Tensor& dx, const Tensor& dy, const Tensor& x, const Linear& linear,
                      bool accumulate = false);

@@ -8,17 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "kernels/attention.h"
 #include "layers/rms_norm.h"
 #include "layers/rotary.h"
+#include "layers/token_rows.h"
 
 namespace minke {
-
-// Tokens of one forward pass, rows of every activation.
-struct TokenRows {
-  Tensor positions;                          // i32 [T], of each row inside its sequence
-  std::vector<AttentionSequence> sequences;  // rows of queries and of keys
-};
 
 enum class AttentionForm { expanded, absorbed };
 

@@ -1,6 +1,6 @@
 #pragma once
-// Rotary angles with YaRN (Peng et al. 2023; as DeepSeek-V2 and V3 use it), and the softmax scale
-// that belongs to them.
+// Rotary angles, plain, with YaRN (Peng et al. 2023) as DeepSeek uses it or as transformers has it
+// for dense models, or with Llama 3.1's interpolation; and the softmax scale that belongs to them.
 
 #include <vector>
 
@@ -9,10 +9,11 @@
 
 namespace minke {
 
-// θ per position of each of the rope dimension's pairs: base^(−2i/D), interpolated by YaRN's ramp.
+// θ per position of each of the rope dimension's pairs: base^(−2i/D), interpolated where the
+// configuration says so.
 std::vector<double> rotary_frequencies(const ModelConfig& config);
 
-// (qk head dim)^-½, times mscale² where YaRN is on.
+// (qk head dim)^-½, times mscale² where DeepSeek's YaRN is on.
 float attention_scale(const ModelConfig& config);
 
 // cos and sin of all angles up to `positions`; the arena owns them. Filled unless the arena counts.

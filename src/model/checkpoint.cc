@@ -48,8 +48,7 @@ StoredModel inspect_model(const fs::path& directory) {
   }
   const StoredTensor* embedding = files.find("model.embed_tokens.weight");
   if (!embedding)
-    fail("{}: no tensor model.embed_tokens.weight; is this a DeepSeek checkpoint?",
-         directory.string());
+    fail("{}: no tensor model.embed_tokens.weight; is this a language model?", directory.string());
   if (embedding->dtype == FileDType::f32) model.dtype = DType::f32;
   return model;
 }

@@ -21,7 +21,7 @@ LoadedModel::LoadedModel(const fs::path& path, const LoadOptions& options)
   arena_ = Arena(planned_bytes_);
   weights_ = std::make_unique<Weights>(stored_.config, arena_, false);
   load_weights(path_, *weights_);
-  model_ = std::make_unique<DeepseekModel>(stored_.config, *weights_, arena_, model_options);
+  model_ = std::make_unique<Transformer>(stored_.config, *weights_, arena_, model_options);
   model_->refresh();
   cache_ = model_->allocate_cache(arena_, capacity_);
   logits_ = arena_.allocate(DType::f32, {chunk_, stored_.config.vocab_size});
@@ -31,8 +31,8 @@ LoadedModel::LoadedModel(const fs::path& path, const LoadOptions& options)
 void LoadedModel::plan(const ModelOptions& options) {
   Arena counting = Arena::counting();
   const Weights weights(stored_.config, counting, false);
-  const DeepseekModel model(stored_.config, weights, counting, options);
-  DeepseekModel::Cache cache = model.allocate_cache(counting, capacity_);
+  const Transformer model(stored_.config, weights, counting, options);
+  Transformer::Cache cache = model.allocate_cache(counting, capacity_);
   counting.allocate(DType::f32, {chunk_, stored_.config.vocab_size});
   cache.length = capacity_ - chunk_;
   const std::vector<int32_t> tokens(static_cast<size_t>(chunk_));

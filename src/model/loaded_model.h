@@ -6,7 +6,7 @@
 
 #include "base/files.h"
 #include "model/checkpoint.h"
-#include "model/deepseek.h"
+#include "model/transformer.h"
 #include "text/tokenizer.h"
 
 namespace minke {
@@ -59,8 +59,8 @@ class LoadedModel {
   int64_t capacity_, chunk_, planned_bytes_ = 0;
   Arena arena_ = Arena::counting();
   std::unique_ptr<Weights> weights_;
-  std::unique_ptr<DeepseekModel> model_;
-  DeepseekModel::Cache cache_;
+  std::unique_ptr<Transformer> model_;
+  Transformer::Cache cache_;
   Tensor logits_;  // f32 [chunk, vocab]
   std::optional<Tokenizer> tokenizer_;
 };

@@ -33,8 +33,9 @@ std::string progress_line(const Progress& p) {
   if (p.bits_per_byte) line += fmt::format("  val {:.3f} bits/byte", *p.bits_per_byte);
   line += fmt::format("  {} tok/s", with_commas(static_cast<int64_t>(p.tokens_per_second)));
   if (p.fraction_of_peak) line += fmt::format(" ({:.0f} % of peak)", 100 * *p.fraction_of_peak);
-  line +=
-      fmt::format("  MaxVio {:.2f}  norm {:.2f}", p.report.max_violation, p.report.gradient_norm);
+  if (p.report.max_violation > 0)  // dense models have nothing to balance
+    line += fmt::format("  MaxVio {:.2f}", p.report.max_violation);
+  line += fmt::format("  norm {:.2f}", p.report.gradient_norm);
   return line + fmt::format("  {} left  {:.4f} {}", format_duration(p.remaining_seconds), p.cost,
                             p.currency);
 }

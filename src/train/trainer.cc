@@ -29,7 +29,7 @@ ModelOptions model_options(const TrainConfig& config) {
 struct Parts {
   std::unique_ptr<Weights> weights;
   std::unique_ptr<Optimizer> optimizer;
-  std::unique_ptr<DeepseekModel> model;
+  std::unique_ptr<Transformer> model;
   int64_t weights_end, optimizer_end;  // bytes of the arena
 };
 
@@ -43,7 +43,7 @@ Parts build(const TrainConfig& config, Arena& arena) {
   parts.optimizer =
       std::make_unique<Optimizer>(config.optimizer, options.compute, *parts.weights, arena);
   parts.optimizer_end = arena.used();
-  parts.model = std::make_unique<DeepseekModel>(config.model, *parts.weights, arena, options);
+  parts.model = std::make_unique<Transformer>(config.model, *parts.weights, arena, options);
   return parts;
 }
 
@@ -137,7 +137,7 @@ StepReport Trainer::run_micro_batches(int64_t sequences) {
   report.sequences = sequences;
   const int64_t micro = config_.batch.micro_batch;
   const double tokens = static_cast<double>(sequences * config_.data.sequence_length);
-  const DeepseekModel::StepOptions options{
+  const Transformer::StepOptions options{
       1.0 / tokens, mtp_lambda(config_.balance, position_.tokens),
       config_.balance.sequence_balance_alpha, static_cast<double>(micro) / sequences};
   std::vector<int32_t> windows(static_cast<size_t>(micro * train_->window()));

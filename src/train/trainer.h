@@ -5,7 +5,7 @@
 
 #include "comm/group.h"
 #include "data/token_dataset.h"
-#include "model/deepseek.h"
+#include "model/transformer.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
 
@@ -54,7 +54,7 @@ class Trainer {
   const TrainPosition& position() const { return position_; }
   const TrainConfig& config() const { return config_; }
   const Weights& weights() const { return *weights_; }
-  DeepseekModel& model() { return *model_; }
+  Transformer& model() { return *model_; }
   const TokenDataset& data() const { return *train_; }
 
  private:
@@ -72,7 +72,7 @@ class Trainer {
   Arena arena_ = Arena::counting();
   std::unique_ptr<Weights> weights_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<DeepseekModel> model_;
+  std::unique_ptr<Transformer> model_;
 };
 
 }  // namespace minke

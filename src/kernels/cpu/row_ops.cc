@@ -174,6 +174,24 @@ HWY_ATTR void rotate_pairs(float* x, const float* cosine, const float* sine, flo
   }
 }
 
+// Rounded as in rotate_pairs.
+HWY_ATTR void rotate_halves(float* x, const float* cosine, const float* sine, float sign,
+                            int64_t pairs) {
+  const V factor = hn::Set(d, sign);
+  int64_t i = 0;
+  for (; i + lanes() <= pairs; i += lanes()) {
+    const V a = hn::LoadU(d, x + i), b = hn::LoadU(d, x + pairs + i);
+    const V c = hn::LoadU(d, cosine + i), s = hn::Mul(factor, hn::LoadU(d, sine + i));
+    hn::StoreU(hn::Sub(hn::Mul(a, c), hn::Mul(b, s)), d, x + i);
+    hn::StoreU(hn::Add(hn::Mul(a, s), hn::Mul(b, c)), d, x + pairs + i);
+  }
+  for (; i < pairs; ++i) {
+    const float a = x[i], b = x[pairs + i], c = cosine[i], s = sign * sine[i];
+    x[i] = a * c - b * s;
+    x[pairs + i] = a * s + b * c;
+  }
+}
+
 HWY_ATTR float sum_exp(const float* x, float shift, int64_t n) {
   const V offset = hn::Set(d, shift);
   V sum = hn::Zero(d);
@@ -231,9 +249,10 @@ HWY_ATTR void adamw(float* weight, float* m, float* v, const float* gradient, fl
 }
 
 RowOps table() {
-  return {widen,        narrow,      dot,        max,      add_scaled,
-          blend,        add_product, multiply,   silu_mul, silu_mul_gradient,
-          rotate_pairs, sum_exp,     exp_scaled, sigmoid,  adamw};
+  return {widen,        narrow,        dot,      max,        add_scaled,
+          blend,        add_product,   multiply, silu_mul,   silu_mul_gradient,
+          rotate_pairs, rotate_halves, sum_exp,  exp_scaled, sigmoid,
+          adamw};
 }
 
 }  // namespace HWY_NAMESPACE

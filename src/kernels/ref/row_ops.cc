@@ -64,6 +64,14 @@ void rotate_pairs(float* x, const float* cosine, const float* sine, float sign, 
   }
 }
 
+void rotate_halves(float* x, const float* cosine, const float* sine, float sign, int64_t pairs) {
+  for (int64_t i = 0; i < pairs; ++i) {
+    const float a = x[i], b = x[pairs + i], c = cosine[i], s = sign * sine[i];
+    x[i] = a * c - b * s;
+    x[pairs + i] = a * s + b * c;
+  }
+}
+
 float sum_exp(const float* x, float shift, int64_t n) {
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x[i]) - shift);
@@ -93,8 +101,9 @@ void adamw(float* weight, float* m, float* v, const float* gradient, float gradi
 }  // namespace
 
 const RowOps reference_row_ops = {
-    widen,        narrow,      dot,        max,      add_scaled,
-    blend,        add_product, multiply,   silu_mul, silu_mul_gradient,
-    rotate_pairs, sum_exp,     exp_scaled, sigmoid,  adamw};
+    widen,        narrow,        dot,      max,        add_scaled,
+    blend,        add_product,   multiply, silu_mul,   silu_mul_gradient,
+    rotate_pairs, rotate_halves, sum_exp,  exp_scaled, sigmoid,
+    adamw};
 
 }  // namespace minke

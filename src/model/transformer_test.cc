@@ -1,6 +1,6 @@
 // The whole model's gradients against central differences on the scalar reference, for every kind
 // of layer and gate; and the numerics contract.
-#include "model/deepseek.h"
+#include "model/transformer.h"
 
 #include <gtest/gtest.h>
 
@@ -37,6 +37,24 @@ ModelConfig tiny_config() {
   config.qk_rope_head_dim = 6;
   config.v_head_dim = 12;
   config.max_position_embeddings = 64;
+  return config;
+}
+
+// Three groups of two heads whose width no vector divides, RoPE scaling that touches some
+// frequencies, and every bias that the family may have.
+ModelConfig tiny_dense_config(ModelType type) {
+  ModelConfig config = model_defaults(type);
+  config.vocab_size = 37;
+  config.hidden_size = 24;
+  config.intermediate_size = 44;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 6;
+  config.num_key_value_heads = 3;
+  config.head_dim = 14;
+  config.max_position_embeddings = 64;
+  config.attention_bias = config.mlp_bias = type == ModelType::llama;
+  config.rope_scaling.factor = 4;
+  config.rope_scaling.original_max_position_embeddings = 16;
   return config;
 }
 
@@ -79,6 +97,17 @@ const std::vector<Case>& cases() {
          c.norm_topk_prob = false;
          c.routed_scaling_factor = 16.0;
        }},
+      {"llama", [](ModelConfig& c) { c = tiny_dense_config(ModelType::llama); }},
+      {"llama_tied_one_key_head",
+       [](ModelConfig& c) {
+         c = tiny_dense_config(ModelType::llama);
+         c.num_key_value_heads = 1;
+         c.tie_word_embeddings = true;
+       },
+       true},
+      {"qwen2", [](ModelConfig& c) { c = tiny_dense_config(ModelType::qwen2); }, true},
+      {"qwen3", [](ModelConfig& c) { c = tiny_dense_config(ModelType::qwen3); }},
+      {"qwen3_recompute", [](ModelConfig& c) { c = tiny_dense_config(ModelType::qwen3); }, true},
   };
   return all;
 }
@@ -91,21 +120,24 @@ struct Fixture {
       : options{compute, true, recompute, sequences, length, length} {
     Arena counting = Arena::counting();
     const Weights planned_weights(config, counting, true);
-    const DeepseekModel planned(config, planned_weights, counting, options);
+    const Transformer planned(config, planned_weights, counting, options);
     arena = Arena(counting.used());
     weights = std::make_unique<Weights>(config, arena, true);
     initialize_weights(*weights, 0.2, 6);
-    model = std::make_unique<DeepseekModel>(config, *weights, arena, options);
+    model = std::make_unique<Transformer>(config, *weights, arena, options);
     model->refresh();
     Random random(11);
     for (const Tensor& bias : model->expert_biases())
       for (int64_t i = 0; bias && i < bias.size(); ++i)
         bias.as<float>()[i] = static_cast<float>(0.01 * random.normal());
+    for (const Parameter& parameter : weights->parameters())
+      for (int64_t i = 0; parameter.kind == ParameterKind::bias && i < parameter.size(); ++i)
+        weights->weight(parameter.name).as<float>()[i] = static_cast<float>(0.2 * random.normal());
     for (int64_t i = 0; i < sequences * model->window(); ++i)
       windows.push_back(static_cast<int32_t>(random.below(config.vocab_size)));
   }
 
-  DeepseekModel::StepOptions step() const { return {1.0 / (sequences * length), 0.3, 0.01, 1.0}; }
+  Transformer::StepOptions step() const { return {1.0 / (sequences * length), 0.3, 0.01, 1.0}; }
   // The scalar whose gradient forward_backward computes.
   double loss() {
     model->refresh();
@@ -124,7 +156,7 @@ struct Fixture {
   ModelOptions options;
   Arena arena = Arena::counting();
   std::unique_ptr<Weights> weights;
-  std::unique_ptr<DeepseekModel> model;
+  std::unique_ptr<Transformer> model;
   std::vector<int32_t> windows;
   std::vector<std::vector<int64_t>> loads;  // of the last loss()
 };
@@ -189,10 +221,18 @@ TEST_P(Gradients, EqualCentralDifferences) {
 INSTANTIATE_TEST_SUITE_P(Model, Gradients, testing::ValuesIn(cases()),
                          [](const auto& info) { return info.param.name; });
 
+// One model with latent attention, experts and a prediction module, and dense ones.
+std::vector<ModelConfig> contract_configs() {
+  ModelConfig mla = tiny_config();
+  mla.num_nextn_predict_layers = 1;
+  return {mla, tiny_dense_config(ModelType::llama), tiny_dense_config(ModelType::qwen3)};
+}
+
+class Contract : public testing::TestWithParam<ModelConfig> {};
+
 // Fast paths agree with the reference: f32 closely, bf16 to its precision.
-TEST(Deepseek, EveryInstructionSetAgreesWithTheReference) {
-  ModelConfig config = tiny_config();
-  config.num_nextn_predict_layers = 1;
+TEST_P(Contract, EveryInstructionSetAgreesWithTheReference) {
+  const ModelConfig& config = GetParam();
   std::vector<float> expected;
   double expected_loss = 0;
   {
@@ -220,9 +260,8 @@ TEST(Deepseek, EveryInstructionSetAgreesWithTheReference) {
     }
 }
 
-TEST(Deepseek, SameBitsForAnyNumberOfThreads) {
-  ModelConfig config = tiny_config();
-  config.num_nextn_predict_layers = 1;
+TEST_P(Contract, SameBitsForAnyNumberOfThreads) {
+  const ModelConfig& config = GetParam();
   const int before = thread_count();
   for (const Isa isa : supported_isas()) {
     const UseIsa use(isa);
@@ -241,18 +280,24 @@ TEST(Deepseek, SameBitsForAnyNumberOfThreads) {
   set_thread_count(before);
 }
 
+INSTANTIATE_TEST_SUITE_P(Model, Contract, testing::ValuesIn(contract_configs()),
+                         [](const auto& info) {
+                           return std::string(info.param.is_mla() ? "mla" : "gqa") +
+                                  std::to_string(info.index);
+                         });
+
 // Inference on the same weights.
 struct Inference {
   Inference(const ModelConfig& config, const Weights& weights, DType compute, int64_t capacity)
       : config(config), options{compute, false, false, 1, 1, capacity} {
     Arena counting = Arena::counting();
-    DeepseekModel planned(config, weights, counting, options);
+    Transformer planned(config, weights, counting, options);
     auto cache_plan = planned.allocate_cache(counting, capacity);
     const std::vector<int32_t> tokens(static_cast<size_t>(capacity));
     planned.forward_cached(tokens, cache_plan, AttentionForm::expanded, counting);
     planned.forward_cached(tokens, cache_plan, AttentionForm::absorbed, counting);
     arena = Arena(counting.high_water() + capacity * config.vocab_size * 4 + 64);
-    model = std::make_unique<DeepseekModel>(config, weights, arena, options);
+    model = std::make_unique<Transformer>(config, weights, arena, options);
     model->refresh();
     cache = model->allocate_cache(arena, capacity);
   }
@@ -268,11 +313,11 @@ struct Inference {
   ModelConfig config;
   ModelOptions options;
   Arena arena = Arena::counting();
-  std::unique_ptr<DeepseekModel> model;
-  DeepseekModel::Cache cache;
+  std::unique_ptr<Transformer> model;
+  Transformer::Cache cache;
 };
 
-TEST(Deepseek, ChunksGiveTheBitsOfTheWholeAndAbsorbedIsClose) {
+TEST(Transformer, ChunksGiveTheBitsOfTheWholeAndAbsorbedIsClose) {
   for (const int64_t q_lora_rank : {18, 0}) {
     ModelConfig config = tiny_config();
     config.q_lora_rank = q_lora_rank;

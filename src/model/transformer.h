@@ -20,10 +20,10 @@ struct ModelOptions {
   int64_t max_positions = 1;    // rotary table
 };
 
-// DeepSeek-V2 or V3. Owns its layers; weights, activations and packed matrices lie in the arena
-// that it was built on. Built on a counting arena it is the memory plan. Not thread-safe; parallel
-// inside.
-class DeepseekModel {
+// A model of any family in ModelType. Owns its layers; weights, activations and packed matrices lie
+// in the arena that it was built on. Built on a counting arena it is the memory plan. Not
+// thread-safe; parallel inside.
+class Transformer {
  public:
   // What a training step asks for. The gradient of
   //   gradient_scale·(Σ main losses + λ/D·Σ MTP losses) + balance_scale·(balance losses)
@@ -40,9 +40,9 @@ class DeepseekModel {
     double balance = 0;       // Σ over MoE layers, of the mean sequence
   };
 
-  DeepseekModel(const ModelConfig& config, const Weights& weights, Arena& arena,
-                const ModelOptions& options);
-  ~DeepseekModel();
+  Transformer(const ModelConfig& config, const Weights& weights, Arena& arena,
+              const ModelOptions& options);
+  ~Transformer();
 
   // Packs the weights anew; after loading and after each optimiser step.
   void refresh();
@@ -55,6 +55,9 @@ class DeepseekModel {
   StepLosses forward_backward(std::span<const int32_t> windows, const StepOptions& step);
   // The main loss alone, Σ over the tokens of the first `count` windows.
   double evaluate(std::span<const int32_t> windows, int64_t count);
+
+  // The logits f32 [sequences·sequence_length, vocab] of the last of these two calls' main model.
+  void training_logits(const Tensor& out) const;
 
   // Tokens that each expert of each MoE layer (MTP modules' after the main model's) got in
   // forward_backward() since the last reset; [layers, E].

@@ -1,4 +1,4 @@
-#include "model/deepseek.h"
+#include "model/transformer.h"
 
 #include <algorithm>
 #include <numeric>
@@ -9,7 +9,7 @@
 namespace minke {
 
 // Everything that forward leaves for backward, for one micro-batch of fixed shape.
-struct DeepseekModel::TrainingState {
+struct Transformer::TrainingState {
   TokenRows rows;
   std::vector<Tensor>
       shifted;      // i32 [T] each: the tokens k positions on; 0: inputs, 1: targets, ...
@@ -34,8 +34,8 @@ LayerBuilder builder_of(const ModelConfig& config, const Weights& weights, Arena
 
 }  // namespace
 
-DeepseekModel::DeepseekModel(const ModelConfig& config, const Weights& weights, Arena& arena,
-                             const ModelOptions& options)
+Transformer::Transformer(const ModelConfig& config, const Weights& weights, Arena& arena,
+                         const ModelOptions& options)
     : config_(config),
       options_(options),
       embedding_(weights.weight("model.embed_tokens.weight")),
@@ -81,15 +81,15 @@ DeepseekModel::DeepseekModel(const ModelConfig& config, const Weights& weights, 
   if (depth()) state.dembedding = arena.allocate(DType::f32, {tokens, hidden});
 }
 
-DeepseekModel::~DeepseekModel() = default;
+Transformer::~Transformer() = default;
 
-void DeepseekModel::refresh() {
+void Transformer::refresh() {
   for (const Block& block : blocks_) block.refresh();
   for (const MtpModule& module : mtp_) module.refresh();
   head_.refresh();
 }
 
-std::vector<const Block*> DeepseekModel::moe_blocks() const {
+std::vector<const Block*> Transformer::moe_blocks() const {
   std::vector<const Block*> found;
   for (const Block& block : blocks_)
     if (block.moe()) found.push_back(&block);
@@ -98,19 +98,19 @@ std::vector<const Block*> DeepseekModel::moe_blocks() const {
   return found;
 }
 
-void DeepseekModel::reset_expert_loads() {
+void Transformer::reset_expert_loads() {
   loads_.clear();
   for (const Block* block : moe_blocks())
     loads_.emplace_back(static_cast<size_t>(block->moe()->experts()), 0);
 }
 
-std::vector<Tensor> DeepseekModel::expert_biases() const {
+std::vector<Tensor> Transformer::expert_biases() const {
   std::vector<Tensor> biases;
   for (const Block* block : moe_blocks()) biases.push_back(block->moe()->bias());
   return biases;
 }
 
-void DeepseekModel::count_loads() {
+void Transformer::count_loads() {
   size_t layer = 0;
   const auto count = [&](const Block& block, const Block::Activations& saved) {
     if (!block.moe()) return;
@@ -122,7 +122,7 @@ void DeepseekModel::count_loads() {
   for (size_t k = 0; k < mtp_.size(); ++k) count(mtp_[k].block(), training_->mtp[k].block);
 }
 
-void DeepseekModel::load_windows(std::span<const int32_t> windows) {
+void Transformer::load_windows(std::span<const int32_t> windows) {
   require(training_ && static_cast<int64_t>(windows.size()) == options_.sequences * window(),
           "{} token ids where {} windows of {} were expected", windows.size(), options_.sequences,
           window());
@@ -135,7 +135,7 @@ void DeepseekModel::load_windows(std::span<const int32_t> windows) {
     }
 }
 
-void DeepseekModel::forward() {
+void Transformer::forward() {
   TrainingState& state = *training_;
   embedding_forward(state.embedded, embedding_, state.shifted[0]);
   const Tensor* x = &state.embedded;
@@ -146,7 +146,7 @@ void DeepseekModel::forward() {
   norm_.forward(state.normed[0], *x);
 }
 
-double DeepseekModel::evaluate(std::span<const int32_t> windows, int64_t count) {
+double Transformer::evaluate(std::span<const int32_t> windows, int64_t count) {
   load_windows(windows);
   const Tensor& targets = training_->shifted[1];
   std::fill(targets.as<int32_t>() + count * options_.sequence_length,
@@ -155,8 +155,8 @@ double DeepseekModel::evaluate(std::span<const int32_t> windows, int64_t count) 
   return head_.loss(training_->normed[0], training_->shifted[1], training_->head, Tensor(), 0.0f);
 }
 
-DeepseekModel::StepLosses DeepseekModel::forward_backward(std::span<const int32_t> windows,
-                                                          const StepOptions& step) {
+Transformer::StepLosses Transformer::forward_backward(std::span<const int32_t> windows,
+                                                      const StepOptions& step) {
   StepLosses losses;
   load_windows(windows);
   forward();
@@ -168,7 +168,7 @@ DeepseekModel::StepLosses DeepseekModel::forward_backward(std::span<const int32_
   return losses;
 }
 
-void DeepseekModel::forward_mtp(const StepOptions& step, StepLosses& losses) {
+void Transformer::forward_mtp(const StepOptions& step, StepLosses& losses) {
   TrainingState& state = *training_;
   const float scale =
       depth() ? static_cast<float>(step.gradient_scale * step.mtp_lambda / depth()) : 0.0f;
@@ -182,7 +182,7 @@ void DeepseekModel::forward_mtp(const StepOptions& step, StepLosses& losses) {
   }
 }
 
-void DeepseekModel::backward(const StepOptions& step, StepLosses& losses) {
+void Transformer::backward(const StepOptions& step, StepLosses& losses) {
   TrainingState& state = *training_;
   const BalanceOptions balance{options_.sequence_length, step.balance_alpha, step.balance_scale};
   for (const Tensor& dx : state.dx) clear(dx);
@@ -203,15 +203,21 @@ void DeepseekModel::backward(const StepOptions& step, StepLosses& losses) {
   embedding_backward(embedding_gradient_, dx, state.shifted[0]);
 }
 
-DeepseekModel::Cache DeepseekModel::allocate_cache(Arena& arena, int64_t capacity) const {
+void Transformer::training_logits(const Tensor& out) const {
+  require(training_ != nullptr,
+          "logits of a training pass are asked of a model that does not train");
+  head_.logits(out, training_->normed[0]);
+}
+
+Transformer::Cache Transformer::allocate_cache(Arena& arena, int64_t capacity) const {
   Cache cache;
   for (const Block& block : blocks_)
-    cache.layers.push_back(block.attention().allocate_cache(arena, capacity));
+    cache.layers.push_back(block.mla().allocate_cache(arena, capacity));
   return cache;
 }
 
-Tensor DeepseekModel::forward_cached(std::span<const int32_t> tokens, Cache& cache,
-                                     AttentionForm form, Arena& arena) const {
+Tensor Transformer::forward_cached(std::span<const int32_t> tokens, Cache& cache,
+                                   AttentionForm form, Arena& arena) const {
   const int64_t count = static_cast<int64_t>(tokens.size());
   const Tensor normed = arena.allocate(options_.compute, {count, config_.hidden_size});
   const int64_t mark = arena.mark();
