@@ -12,6 +12,7 @@
 #include "base/machine.h"
 #include "base/random.h"
 #include "base/threads.h"
+#include "bench/timing.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
 #include "kernels/peak.h"
@@ -61,22 +62,6 @@ Tensor random_rows(Arena& arena, int64_t rows, int64_t columns) {
     reinterpret_cast<BFloat16*>(t.data)[i] =
         to_bfloat16(static_cast<float>(random.uniform() - 0.5));
   return t;
-}
-
-// The best of several runs, in seconds: others may use the machine too.
-double best_seconds(const std::function<void()>& work) {
-  constexpr int runs = 15;
-  constexpr double run_seconds = 0.01;
-  int64_t times = 1;
-  double best = 0;
-  for (int run = 0; run < runs; ++run) {
-    const double start = now_seconds();
-    for (int64_t i = 0; i < times; ++i) work();
-    const double seconds = (now_seconds() - start) / times;
-    best = run < 2 ? seconds : std::min(best, seconds);  // the first fills caches
-    times = std::max<int64_t>(1, static_cast<int64_t>(run_seconds / best));
-  }
-  return best;
 }
 
 Result measure(const Shape& s) {

@@ -14,7 +14,7 @@ void add_bench_command(CLI::App& app) {
   struct Arguments {
     std::string preset = "12m";
     int steps = 10;
-    bool json = false;
+    bool json = false, stored = false;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* bench = app.add_subcommand("bench", "Measure this machine and Minke against it");
@@ -24,10 +24,17 @@ void add_bench_command(CLI::App& app) {
   peak->add_flag("--json", arguments->json, "Print JSON");
   peak->callback([arguments] { bench_peak(arguments->json); });
 
-  CLI::App* gemm = bench->add_subcommand("gemm", "Measure the matrix products of training");
+  CLI::App* gemm = bench->add_subcommand("gemm", "Measure matrix products");
   gemm->add_option("--preset", arguments->preset, "The model: 12m or 107m")->capture_default_str();
   gemm->add_flag("--json", arguments->json, "Print JSON");
-  gemm->callback([arguments] { bench_gemm(arguments->preset, arguments->json); });
+  gemm->add_flag("--stored", arguments->stored,
+                 "Products with the weights of a model file instead of those of training");
+  gemm->callback([arguments] {
+    if (arguments->stored)
+      bench_stored_gemm(arguments->json);
+    else
+      bench_gemm(arguments->preset, arguments->json);
+  });
 
   CLI::App* train = bench->add_subcommand("train", "Measure whole training steps");
   train->add_option("--preset", arguments->preset, "The model: 12m or 107m")->capture_default_str();

@@ -7,7 +7,9 @@
 
 #include "base/threads.h"
 #include "kernels/blocks.h"
+#include "kernels/cpu/integers.h"
 #include "kernels/cpu/panels.h"
+#include "kernels/cpu/tiling.h"
 #include "kernels/ref/matmul.h"
 
 namespace minke::cpu {
@@ -22,53 +24,6 @@ char* at(const Tensor& t, int64_t row, int64_t column) {
 }
 
 int64_t row_bytes(const Tensor& t) { return t.row_stride() * dtype_bytes(t.dtype); }
-
-// `count` cut into equal pieces of at most `limit`, a multiple of `unit`.
-int64_t piece(int64_t count, int64_t limit, int64_t unit) {
-  const int64_t pieces = std::max<int64_t>(1, (count + limit - 1) / limit);
-  return round_up((count + pieces - 1) / pieces, unit);
-}
-
-// One call's work: tiles of rows × columns of every group's result. Where they are cut changes no
-// bit, because every element of the result is summed by itself.
-class Tiling {
- public:
-  Tiling(std::span<const int64_t> group_rows, int64_t columns, int64_t tile_rows,
-         int64_t tile_columns)
-      : rows_(group_rows.begin(), group_rows.end()), columns_(columns), tile_rows_(tile_rows) {
-    const int64_t enough = 2 * thread_count();  // tasks, for balance
-    do {
-      tile_columns_ = piece(columns, tile_columns, panel_width);
-      across_ = (columns + tile_columns_ - 1) / tile_columns_;
-      begin_.assign(1, 0);
-      for (const int64_t rows : rows_)
-        begin_.push_back(begin_.back() + (rows + tile_rows_ - 1) / tile_rows_ * across_);
-      tile_columns /= 2;
-    } while (begin_.back() < enough && tile_columns >= 64);
-  }
-
-  // body(group, row begin, row end, column begin, column end), rows counted inside the group.
-  // Little work, `operations` in all, is not worth waking threads for.
-  template <typename Body>
-  void run(int64_t operations, const Body& body) const {
-    const auto task = [&](int64_t index) {
-      const auto after = std::upper_bound(begin_.begin(), begin_.end(), index);
-      const int64_t group = after - begin_.begin() - 1, inside = index - begin_[group];
-      const int64_t row = inside / across_ * tile_rows_;
-      const int64_t column = inside % across_ * tile_columns_;
-      body(group, row, std::min(row + tile_rows_, rows_[group]), column,
-           std::min(column + tile_columns_, columns_));
-    };
-    if (operations < (1 << 19))
-      for (int64_t index = 0; index < begin_.back(); ++index) task(index);
-    else
-      parallel_for(begin_.back(), task);
-  }
-
- private:
-  std::vector<int64_t> rows_, begin_;  // per group: rows, first task
-  int64_t columns_, tile_rows_, tile_columns_ = 0, across_ = 0;
-};
 
 // A tile of c: the product goes straight into it where it can, otherwise into f32 scratch first (an
 // incomplete panel, or bf16 that is added to or that comes in several blocks).
@@ -252,7 +207,7 @@ void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t i
 void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
                     std::span<const PackedMatrix> b, bool accumulate) {
   if (b.empty()) return;
-  if (is_integer(b[0].packing)) return ref::matmul_batched(c, a, b, accumulate);
+  if (is_integer(b[0].packing)) return matmul_integers(c, a, b, accumulate);
   const Arithmetic math(b[0].storage.dtype);
   const int64_t inner = b[0].inner, columns = b[0].rows;
   const int64_t block = piece(inner, block_bytes / math.element, 32);

@@ -1,0 +1,12 @@
+#pragma once
+// Timing of short work on a machine that others may use too.
+
+#include <functional>
+
+namespace minke {
+
+// Wall-clock seconds of one call of `work`, the best of fifteen runs of at least 10 ms each; caches
+// are filled first.
+double best_seconds(const std::function<void()>& work);
+
+}  // namespace minke

@@ -1,0 +1,73 @@
+#pragma once
+// What a file for one instruction set provides for integer packings (kernels/packed.h), on plain
+// pointers. All have the bits of ref/integers.cc. integers.cc cuts products into these.
+
+#include <cstdint>
+
+#include "kernels/packed.h"
+#include "tensor/tensor.h"
+
+namespace minke::cpu {
+
+// Rows of activations as kernels/matmul.h rounds them. A part is what shares a scale of the
+// weights: 32 elements or 16.
+struct RoundedRows {
+  int8_t* value;   // [rows, inner]
+  float* scale;    // [rows, inner / 32]
+  int32_t* start;  // [rows, parts]: −zero·Σ a, where the sum of products of codes starts
+  float* sum;      // [rows, parts]: scale·Σ a, for the minima
+  int64_t inner, groups, parts;  // elements from one row to the next
+};
+
+// c [rows, 16·panels] = a·Bᵀ, or c + a·Bᵀ if `load`, over `groups` groups of 32.
+struct PackedProduct {
+  int64_t rows, panels, groups;
+  RoundedRows a;
+  const char* b;    // packed panels
+  int64_t b_panel;  // bytes
+  float* c;
+  int64_t c_row;  // elements
+  bool load;
+};
+
+// The same with panels that unpack() has written.
+struct UnpackedProduct {
+  int64_t rows, panels, groups;
+  RoundedRows a;
+  const char* codes;           // [panels][groups][8 steps][16][4]
+  const float *scales, *mins;  // [panels][parts][16]; mins null if the packing has none
+  float* c;
+  int64_t c_row;
+  bool load;
+};
+
+struct IntegerKernels {
+  // Rows up to this number are multiplied with packed panels as they are.
+  int64_t few_rows;
+  // Rounds one row of f32 or bf16 for a packing.
+  void (*round_row)(const RoundedRows& out, const char* in, DType dtype, int zero);
+  // By Packing, those before the first integer packing left out.
+  struct OfPacking {
+    void (*multiply)(const PackedProduct& product);
+    // `groups` groups from the start of a chunk on, for UnpackedProduct.
+    void (*unpack)(const char* chunk, int64_t groups, char* codes, float* scales, float* mins);
+  };
+  OfPacking packings[10];
+  // For packings with one part in a group and with two.
+  void (*multiply_unpacked[2])(const UnpackedProduct& product);
+
+  const OfPacking& of(Packing packing) const {
+    return packings[static_cast<int>(packing) - static_cast<int>(Packing::q4)];
+  }
+};
+
+extern const IntegerKernels portable_integers;
+#if defined(__x86_64__)
+extern const IntegerKernels avx2_integers, avx512_integers, vnni_integers;
+#endif
+
+// Products of checked arguments, all of one packing; as matmul_batched() of kernels/matmul.h.
+void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
+                     std::span<const PackedMatrix> b, bool accumulate);
+
+}  // namespace minke::cpu
