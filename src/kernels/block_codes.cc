@@ -10,6 +10,17 @@ namespace {
 
 uint16_t load16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
 
+// out[i] = f(a[i], b[i]) for 32 bytes, on copies: the compiler then knows that they are apart and
+// uses vectors.
+template <typename F>
+void combine(const uint8_t* a, const uint8_t* b, uint8_t* out, const F& f) {
+  std::array<uint8_t, 32> x, y, z;
+  std::memcpy(x.data(), a, 32);
+  std::memcpy(y.data(), b, 32);
+  for (size_t i = 0; i < 32; ++i) z[i] = static_cast<uint8_t>(f(x[i], y[i]));
+  std::memcpy(out, z.data(), 32);
+}
+
 // 32 codes of four bits: the first half in the low nibbles.
 void read_nibbles(const uint8_t* in, uint8_t* code) {
   for (int i = 0; i < 16; ++i) {
@@ -18,9 +29,17 @@ void read_nibbles(const uint8_t* in, uint8_t* code) {
   }
 }
 
+// Each bit of `high` becomes the fifth of a code: eight bits at a time are spread over the bytes of
+// a word, in which 0x7f is added to carry whatever bit is left into the highest.
 void add_fifth_bits(const uint8_t* high, uint8_t* code) {
-  for (int i = 0; i < 32; ++i)
-    code[i] = static_cast<uint8_t>(code[i] | (high[i / 8] >> (i % 8) & 1) << 4);
+  constexpr uint64_t every_byte = 0x0101010101010101u, own_bit = 0x8040201008040201u;
+  for (int i = 0; i < 4; ++i) {
+    const uint64_t bits = (high[i] * every_byte & own_bit) + 0x7f * every_byte;
+    uint64_t codes;
+    std::memcpy(&codes, code + 8 * i, 8);
+    codes |= (bits >> 7 & every_byte) << 4;
+    std::memcpy(code + 8 * i, &codes, 8);
+  }
 }
 
 // Eight scales and minima of six bits: the first four of each in the lower bits of bytes 0 to 3 and
@@ -34,70 +53,58 @@ void read_six_bits(const uint8_t* in, BlockCodes& codes) {
   }
 }
 
-void read_q2_k(const uint8_t* in, BlockCodes& codes) {
-  for (int i = 0; i < 16; ++i) {
-    codes.scale_code[i] = static_cast<int8_t>(in[i] & 15);
-    codes.min_code[i] = static_cast<int8_t>(in[i] >> 4);
-  }
-  for (int i = 0; i < 256; ++i)
-    codes.code[i] = in[16 + i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
-  codes.scale = load16(in + 80);
-  codes.min = load16(in + 82);
+// Two bits each: the lowest of 32 bytes, then the next ones.
+void read_q2_k(const uint8_t* in, uint8_t* code) {
+  for (int i = 0; i < 8; ++i)
+    combine(in + 16 + i / 4 * 32, in, code + i * 32,
+            [shift = i % 4 * 2](int low, int) { return low >> shift & 3; });
 }
 
 // Codes 0 to 7 that stand for −4 to 3: the third bit is set where nothing is subtracted.
-void read_q3_k(const uint8_t* in, BlockCodes& codes) {
-  for (int i = 0; i < 256; ++i) {
-    const int low = in[32 + i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
-    codes.code[i] = static_cast<uint8_t>(low | (in[i % 32] >> (i / 32) & 1) << 2);
-  }
-  const uint8_t* scales = in + 96;
+void read_q3_k(const uint8_t* in, uint8_t* code) {
+  for (int i = 0; i < 8; ++i)
+    combine(in + 32 + i / 4 * 32, in, code + i * 32, [shift = i % 4 * 2, i](int low, int high) {
+      return (low >> shift & 3) | (high >> i & 1) << 2;
+    });
+}
+
+void read_q3_k_scales(const uint8_t* in, BlockCodes& codes) {
   for (int i = 0; i < 16; ++i) {
-    const int low = scales[i % 8] >> (i / 8 * 4) & 15, high = scales[8 + i % 4] >> (i / 4 * 2) & 3;
+    const int low = in[i % 8] >> (i / 8 * 4) & 15, high = in[8 + i % 4] >> (i / 4 * 2) & 3;
     codes.scale_code[i] = static_cast<int8_t>((low | high << 4) - 32);
   }
-  codes.scale = load16(in + 108);
 }
 
-// Q4_K and Q5_K: 64 codes to each 32 bytes.
-void read_q4_k(const uint8_t* in, const uint8_t* nibbles, BlockCodes& codes) {
-  codes.scale = load16(in);
-  codes.min = load16(in + 2);
-  read_six_bits(in + 4, codes);
-  for (int g = 0; g < 4; ++g)
-    for (int i = 0; i < 32; ++i) {
-      codes.code[g * 64 + i] = nibbles[g * 32 + i] & 15;
-      codes.code[g * 64 + 32 + i] = nibbles[g * 32 + i] >> 4;
-    }
+// 64 codes to each 32 bytes.
+void read_q4_k(const uint8_t* in, uint8_t* code) {
+  for (int g = 0; g < 4; ++g, in += 32, code += 64) {
+    combine(in, in, code, [](int both, int) { return both & 15; });
+    combine(in, in, code + 32, [](int both, int) { return both >> 4; });
+  }
 }
 
-void read_q5_k(const uint8_t* in, BlockCodes& codes) {
-  read_q4_k(in, in + 48, codes);
+void read_q5_k(const uint8_t* in, uint8_t* code) {
+  read_q4_k(in + 48, code);
   for (int g = 0; g < 8; ++g)
-    for (int i = 0; i < 32; ++i)
-      codes.code[g * 32 + i] =
-          static_cast<uint8_t>(codes.code[g * 32 + i] | (in[16 + i] >> g & 1) << 4);
+    combine(code + g * 32, in + 16, code + g * 32,
+            [g](int low, int high) { return low | (high >> g & 1) << 4; });
 }
 
-void read_q6_k(const uint8_t* in, BlockCodes& codes) {
-  for (int half = 0; half < 2; ++half)
-    for (int part = 0; part < 4; ++part)
-      for (int i = 0; i < 32; ++i) {
-        const int low = in[half * 64 + part % 2 * 32 + i] >> (part / 2 * 4) & 15;
-        const int high = in[128 + half * 32 + i] >> (part * 2) & 3;
-        codes.code[half * 128 + part * 32 + i] = static_cast<uint8_t>(low | high << 4);
-      }
-  std::memcpy(codes.scale_code.data(), in + 192, 16);
-  codes.scale = load16(in + 208);
+void read_q6_k(const uint8_t* in, uint8_t* code) {
+  for (int i = 0; i < 8; ++i) {
+    const int half = i / 4, part = i % 4;
+    combine(in + half * 64 + part % 2 * 32, in + 128 + half * 32, code + i * 32,
+            [low_shift = part / 2 * 4, shift = part * 2](int low, int high) {
+              return (low >> low_shift & 15) | (high >> shift & 3) << 4;
+            });
+  }
 }
 
-void read_iq4_xs(const uint8_t* in, BlockCodes& codes) {
-  codes.scale = load16(in);
-  const int high = load16(in + 2);
+void read_iq4_xs_scales(const uint8_t* in, BlockCodes& codes) {
+  const int high = load16(in);
   for (int g = 0; g < 8; ++g) {
-    const int low = in[4 + g / 2] >> (g % 2 * 4) & 15;
+    const int low = in[2 + g / 2] >> (g % 2 * 4) & 15;
     codes.scale_code[g] = static_cast<int8_t>((low | (high >> (2 * g) & 3) << 4) - 32);
-    read_nibbles(in + 8 + g * 16, codes.code.data() + g * 32);
   }
 }
 
@@ -132,41 +139,72 @@ BlockScheme block_scheme(BlockFormat format) {
   }
 }
 
-void read_block(BlockFormat format, const std::byte* block, BlockCodes& codes) {
+void read_codes(BlockFormat format, const std::byte* block, uint8_t* code) {
   const uint8_t* in = reinterpret_cast<const uint8_t*>(block);
-  uint8_t* code = codes.code.data();
-  codes.scale = load16(in);
   switch (format) {
     case BlockFormat::q4_0:
     case BlockFormat::iq4_nl:
       return read_nibbles(in + 2, code);
     case BlockFormat::q4_1:
-      codes.min = load16(in + 2) ^ 0x8000;  // stored as what is added
       return read_nibbles(in + 4, code);
     case BlockFormat::q5_0:
       read_nibbles(in + 6, code);
       return add_fifth_bits(in + 2, code);
     case BlockFormat::q5_1:
-      codes.min = load16(in + 2) ^ 0x8000;
       read_nibbles(in + 8, code);
       return add_fifth_bits(in + 4, code);
     case BlockFormat::q8_0:
-      for (int i = 0; i < 32; ++i) code[i] = in[2 + i] ^ 0x80;
-      return;
+      return combine(in + 2, in, code, [](int x, int) { return x ^ 0x80; });
     case BlockFormat::q2_k:
-      return read_q2_k(in, codes);
+      return read_q2_k(in, code);
     case BlockFormat::q3_k:
-      return read_q3_k(in, codes);
+      return read_q3_k(in, code);
     case BlockFormat::q4_k:
-      return read_q4_k(in, in + 16, codes);
+      return read_q4_k(in + 16, code);
     case BlockFormat::q5_k:
-      return read_q5_k(in, codes);
+      return read_q5_k(in, code);
     case BlockFormat::q6_k:
-      return read_q6_k(in, codes);
+      return read_q6_k(in, code);
     case BlockFormat::iq4_xs:
-      return read_iq4_xs(in, codes);
+      for (int g = 0; g < 8; ++g) read_nibbles(in + 8 + g * 16, code + g * 32);
+      return;
     default:
       fail("{} has no blocks", block_format_name(format));
+  }
+}
+
+void read_levels(BlockFormat format, const std::byte* block, BlockCodes& codes) {
+  const uint8_t* in = reinterpret_cast<const uint8_t*>(block);
+  codes.scale = load16(in);
+  codes.min = load16(in + 2);
+  switch (format) {
+    case BlockFormat::q4_1:
+    case BlockFormat::q5_1:
+      codes.min ^= 0x8000;  // stored as what is added
+      return;
+    case BlockFormat::q2_k:
+      for (int i = 0; i < 16; ++i) {
+        codes.scale_code[i] = static_cast<int8_t>(in[i] & 15);
+        codes.min_code[i] = static_cast<int8_t>(in[i] >> 4);
+      }
+      codes.scale = load16(in + 80);
+      codes.min = load16(in + 82);
+      return;
+    case BlockFormat::q3_k:
+      read_q3_k_scales(in + 96, codes);
+      codes.scale = load16(in + 108);
+      return;
+    case BlockFormat::q4_k:
+    case BlockFormat::q5_k:
+      return read_six_bits(in + 4, codes);
+    case BlockFormat::q6_k:
+      std::memcpy(codes.scale_code.data(), in + 192, 16);
+      codes.scale = load16(in + 208);
+      return;
+    case BlockFormat::iq4_xs:
+      return read_iq4_xs_scales(in + 2, codes);
+    default:
+      return;
   }
 }
 

@@ -30,8 +30,14 @@ struct BlockCodes {
   std::array<int8_t, 16> scale_code, min_code;
 };
 
-// Reads the block at `in`. What the scheme does not have is left as it was.
-void read_block(BlockFormat format, const std::byte* in, BlockCodes& codes);
+// Reads the block at `in`: its codes; scales and minima (what the scheme does not have is left as
+// it was); or both.
+void read_codes(BlockFormat format, const std::byte* in, uint8_t* code);
+void read_levels(BlockFormat format, const std::byte* in, BlockCodes& codes);
+inline void read_block(BlockFormat format, const std::byte* in, BlockCodes& codes) {
+  read_codes(format, in, codes.code.data());
+  read_levels(format, in, codes);
+}
 
 // What the indices of IQ4_NL and IQ4_XS stand for.
 constexpr std::array<int8_t, 16> iq4_values = {-127, -104, -83, -65, -49, -35, -22, -10,

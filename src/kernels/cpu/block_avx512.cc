@@ -36,6 +36,7 @@ extern const Kernels avx512_kernels = {
     .interleave = interleave,
     .round = round,
     .widen = widen,
+    .widen_f16 = widen_f16,
     .dot_f32 = dot<float>,
     .dot_bf16 = dot<uint16_t>,
     .softmax = softmax,

@@ -88,6 +88,16 @@ inline V add_part(V y, V scale, const float* s, W products) {
   return add(y, mul(scale, mul(splat(*s), numbers(products))));
 }
 
+// Asks for the memory that comes some thousand bytes after group g of a chunk. Codes, scales and
+// minima are several streams to the hardware's own prefetching, which loses them.
+template <int64_t group_bytes>
+inline void prefetch_group(const char* chunk, int64_t g) {
+  constexpr int64_t distance = 8192;
+#pragma GCC unroll 10
+  for (int64_t i = 0; i < group_bytes; i += 64)
+    __builtin_prefetch(chunk + g * group_bytes + distance + i);
+}
+
 // All panels with R rows from `row` on.
 template <Packing packing, int R>
 inline void multiply_packed_rows(const PackedProduct& t, int64_t row) {
@@ -104,6 +114,7 @@ inline void multiply_packed_rows(const PackedProduct& t, int64_t row) {
       const int64_t groups = left < chunk_groups ? left : chunk_groups;
       const Levels<packing> levels(chunk, groups);
       for (int64_t g = 0; g < groups; ++g) {
+        prefetch_group<S::layouts[chunk_groups].bytes / chunk_groups>(chunk, g);
         W code[8];
         load_codes<packing>(chunk + g * S::code_bytes, code);
 #pragma GCC unroll 2

@@ -5,10 +5,6 @@
 #include "kernels/block_codes.h"
 #include "kernels/cpu/vector.h"
 
-#if !defined(__AVX2__)
-#include "tensor/dtype.h"
-#endif
-
 namespace minke::cpu {
 namespace {
 
@@ -24,9 +20,6 @@ inline __m512i ints(W x) { return reinterpret_cast<__m512i>(x); }
 inline W words(__m512i x) { return reinterpret_cast<W>(x); }
 
 inline V numbers(W x) { return _mm512_maskz_cvtepi32_ps(all, ints(x)); }
-inline V load_f16(const char* p) {
-  return _mm512_maskz_cvtph_ps(all, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-}
 inline V load_int8(const char* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return numbers(words(_mm512_maskz_cvtepi8_epi32(all, bytes)));
@@ -63,10 +56,6 @@ inline W dot4(W sum, W codes, const int8_t* a) {
 #elif defined(__AVX2__)
 
 inline V numbers(W x) { return {_mm256_cvtepi32_ps(x.low), _mm256_cvtepi32_ps(x.high)}; }
-inline V load_f16(const char* p) {
-  const __m128i* q = reinterpret_cast<const __m128i*>(p);
-  return {_mm256_cvtph_ps(_mm_loadu_si128(q)), _mm256_cvtph_ps(_mm_loadu_si128(q + 1))};
-}
 inline V load_int8(const char* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return numbers({_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))});
@@ -101,15 +90,6 @@ inline V numbers(W x) {
   float result[16];
   store_words(lanes, x);
   for (int i = 0; i < 16; ++i) result[i] = static_cast<float>(lanes[i]);
-  return load(result);
-}
-inline V load_f16(const char* p) {
-  float result[16];
-  for (int i = 0; i < 16; ++i) {
-    Float16 half;
-    std::memcpy(&half, p + 2 * i, 2);
-    result[i] = to_float(half);
-  }
   return load(result);
 }
 inline V load_int8(const char* p) {

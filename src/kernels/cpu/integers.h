@@ -66,6 +66,9 @@ extern const IntegerKernels portable_integers;
 extern const IntegerKernels avx2_integers, avx512_integers, vnni_integers;
 #endif
 
+// Arguments are checked by the caller.
+void pack_integers(const PackedMatrix& packed, const StoredMatrix& matrix, int64_t row_offset);
+
 // Products of checked arguments, all of one packing; as matmul_batched() of kernels/matmul.h.
 void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
                      std::span<const PackedMatrix> b, bool accumulate);

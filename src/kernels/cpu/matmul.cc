@@ -10,7 +10,6 @@
 #include "kernels/cpu/integers.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/tiling.h"
-#include "kernels/ref/matmul.h"
 
 namespace minke::cpu {
 namespace {
@@ -147,15 +146,25 @@ void pack_rows(const Arithmetic& math, const PackedMatrix& packed, const Tensor&
   panels_from_rows(math, out, panel, rows.data, rows.row, end - begin, packed.inner);
 }
 
-// Rows that `matrix` has from `begin` on.
-StoredMatrix stored_rows(const StoredMatrix& matrix, int64_t begin, int64_t end) {
-  StoredMatrix part = matrix;
-  part.rows = end - begin;
-  if (part.row_order)
-    part.row_order += begin;
-  else
-    part.data += begin * matrix.row_bytes();
-  return part;
+// Rows [begin, end) of what a file stores, as they are where the packing takes them so, else f32.
+Tensor rows_of_numbers(const Arithmetic& math, const StoredMatrix& matrix, int64_t begin,
+                       int64_t end) {
+  const bool same =
+      matrix.format == (math.dtype == DType::bf16 ? BlockFormat::bf16 : BlockFormat::f32);
+  const DType dtype = same ? math.dtype : DType::f32;
+  const int64_t row = matrix.columns * dtype_bytes(dtype);
+  char* memory = scratch(right_slot, (end - begin) * row);
+  for (int64_t r = begin; r < end; ++r) {
+    char* out = memory + (r - begin) * row;
+    if (same)
+      std::memcpy(out, matrix.row(r), row);
+    else if (matrix.format == BlockFormat::f16)
+      math.k.widen_f16(reinterpret_cast<float*>(out), reinterpret_cast<const char*>(matrix.row(r)),
+                       matrix.columns);
+    else
+      dequantize_rows(matrix, r, r + 1, reinterpret_cast<float*>(out));
+  }
+  return {memory, dtype, {end - begin, matrix.columns}};
 }
 
 }  // namespace
@@ -168,17 +177,10 @@ void pack(const PackedMatrix& packed, const Tensor& weight, int64_t row_offset) 
 }
 
 void pack_stored(const PackedMatrix& packed, const StoredMatrix& matrix, int64_t row_offset) {
-  if (is_integer(packed.packing)) {
-    parallel_ranges(matrix.rows, panel_width, [&](int64_t begin, int64_t end) {
-      ref::pack_stored(packed, stored_rows(matrix, begin, end), row_offset + begin);
-    });
-    return;
-  }
+  if (is_integer(packed.packing)) return pack_integers(packed, matrix, row_offset);
   const Arithmetic math(packed.storage.dtype);
   parallel_ranges(matrix.rows, panel_width, [&](int64_t begin, int64_t end) {
-    char* numbers = scratch(right_slot, (end - begin) * matrix.columns * 4);
-    dequantize_rows(matrix, begin, end, reinterpret_cast<float*>(numbers));
-    const Tensor rows(numbers, DType::f32, {end - begin, matrix.columns});
+    const Tensor rows = rows_of_numbers(math, matrix, begin, end);
     pack_rows(math, packed, rows, row_offset + begin, 0, end - begin);
   });
 }

@@ -100,6 +100,17 @@ inline void store_probabilities(char* out, V p, bool bf16, int64_t i) {
     store(reinterpret_cast<float*>(out) + i, p);
 }
 
+inline void widen_f16(float* out, const char* in, int64_t count) {
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) store(out + i, load_f16(in + 2 * i));
+  if (i == count) return;
+  char halves[32] = {};
+  float rest[16];
+  std::memcpy(halves, in + 2 * i, 2 * (count - i));
+  store(rest, load_f16(halves));
+  std::memcpy(out + i, rest, 4 * (count - i));
+}
+
 inline void softmax(const Scores& t, float* maximum, float* total, float* factor) {
   const float lowest = -3.0e38f;
   for (int64_t r = 0; r < t.rows; ++r) {

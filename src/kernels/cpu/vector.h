@@ -8,6 +8,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#else
+#include "tensor/dtype.h"
 #endif
 
 namespace minke::cpu {
@@ -41,6 +43,9 @@ inline W load_halves(const uint16_t* p) {
 inline void store_halves(uint16_t* p, W x) {
   const __m256i halves = _mm512_maskz_cvtepi32_epi16(all, reinterpret_cast<__m512i>(x));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), halves);
+}
+inline V load_f16(const char* p) {
+  return _mm512_maskz_cvtph_ps(all, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 inline W words(V x) { return reinterpret_cast<W>(x); }
 inline V floats(W x) { return reinterpret_cast<V>(x); }
@@ -158,6 +163,10 @@ inline void store_halves(uint16_t* p, W x) {  // the upper halves of x are zero
   const __m256i mixed = _mm256_packus_epi32(x.low, x.high);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(mixed, 0xd8));
 }
+inline V load_f16(const char* p) {
+  const __m128i* q = reinterpret_cast<const __m128i*>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(q)), _mm256_cvtph_ps(_mm_loadu_si128(q + 1))};
+}
 inline W words(V x) { return {_mm256_castps_si256(x.low), _mm256_castps_si256(x.high)}; }
 inline V floats(W x) { return {_mm256_castsi256_ps(x.low), _mm256_castsi256_ps(x.high)}; }
 inline W shift_left(W x, int n) {
@@ -272,6 +281,15 @@ inline void store_halves(uint16_t* p, W x) {
   uint32_t lanes[16];
   store_words(lanes, x);
   for (int i = 0; i < 16; ++i) p[i] = static_cast<uint16_t>(lanes[i]);
+}
+inline V load_f16(const char* p) {
+  float result[16];
+  for (int i = 0; i < 16; ++i) {
+    Float16 half;
+    std::memcpy(&half, p + 2 * i, 2);
+    result[i] = to_float(half);
+  }
+  return load(result);
 }
 inline W words(V x) {
   W y;
