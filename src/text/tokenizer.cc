@@ -141,6 +141,19 @@ struct Tokenizer::Parts {
     encode_plain(text, workspace, out);
   }
 
+  // Any bytes.
+  void encode_bytes(std::string_view text, bool parse_special, Workspace& workspace,
+                    std::vector<int32_t>& out) const {
+    while (!text.empty()) {
+      const size_t valid = valid_utf8_prefix(text);
+      encode_valid(text.substr(0, valid), parse_special, workspace, out);
+      text.remove_prefix(valid);
+      if (text.empty()) break;
+      out.push_back(bpe.byte_id(text[0]));
+      text.remove_prefix(1);
+    }
+  }
+
   std::vector<std::string> tokens;
   bool nfc, adds_bos;
   std::optional<int32_t> bos, eos, pad, eot;
@@ -163,14 +176,29 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
   ids.reserve(text.size() / 4 + 2);
   if (options.add_bos && parts_->bos) ids.push_back(*parts_->bos);
   WorkspacePool::Loan workspace(parts_->workspaces);
-  while (!text.empty()) {
-    const size_t valid = valid_utf8_prefix(text);
-    parts_->encode_valid(text.substr(0, valid), options.parse_special, *workspace, ids);
-    text.remove_prefix(valid);
-    if (text.empty()) break;
-    ids.push_back(parts_->bpe.byte_id(text[0]));
-    text.remove_prefix(1);
-  }
+  parts_->encode_bytes(text, options.parse_special, *workspace, ids);
+  return ids;
+}
+
+std::vector<int32_t> Tokenizer::encode(std::span<const TextPart> parts) const {
+  std::vector<int32_t> ids;
+  std::string text;  // since the last added token
+  WorkspacePool::Loan workspace(parts_->workspaces);
+  const auto on_text = [&](std::string_view part) { text += part; };
+  const auto on_token = [&](int32_t id) {
+    parts_->encode_bytes(text, false, *workspace, ids);
+    text.clear();
+    ids.push_back(id);
+  };
+  for (const TextPart& part : parts)
+    if (part.parse_special)
+      parts_->raw_tokens.split(
+          part.text,
+          [&](std::string_view rest) { parts_->normalized_tokens.split(rest, on_text, on_token); },
+          on_token);
+    else
+      on_text(part.text);
+  parts_->encode_bytes(text, false, *workspace, ids);
   return ids;
 }
 

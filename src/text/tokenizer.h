@@ -23,6 +23,12 @@ struct EncodeOptions {
   bool parse_special = true;  // false: added tokens written in the text are plain text
 };
 
+// A stretch of a text that is put together from trusted and foreign parts.
+struct TextPart {
+  std::string text;
+  bool parse_special = false;  // added tokens written in this part become tokens
+};
+
 // Immutable after construction; every const method is thread-safe. Movable.
 class Tokenizer {
  public:
@@ -34,6 +40,9 @@ class Tokenizer {
 
   // A byte that is in no valid UTF-8 character is a piece of its own: nothing is lost.
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
+
+  // The parts as one text: only an added token ends a word, the seam between two parts does not.
+  std::vector<int32_t> encode(std::span<const TextPart> parts) const;
 
   // The tokens' bytes. With skip_special, tokens that the file calls special are left out. The
   // result is valid UTF-8 only where the ids make whole characters.
