@@ -264,6 +264,44 @@ TEST_F(PackedBlocksTest, BitsDependOnTheRowAlone) {
   }
 }
 
+// Random sizes, groups and threads on every instruction set. The matrix is made of two weights, the
+// second of which begins inside a panel.
+TEST_F(PackedBlocksTest, RandomGroupedProductsHaveTheBitsOfTheReference) {
+  Random random(1, 7);
+  const auto below = [&](int64_t limit) {
+    return static_cast<int64_t>(random.below(static_cast<uint64_t>(limit)));
+  };
+  for (int trial = 0; trial < 60; ++trial) {
+    const BlockFormat format = integer_formats[below(std::size(integer_formats))];
+    const int64_t k = block_elements(format) * (1 + below(block_elements(format) == 32 ? 40 : 5));
+    const int64_t first = 1 + below(40), second = 1 + below(40);
+    const RandomWeight top(format, first, k), bottom(format, second, k, false);
+    std::vector<int64_t> offsets = {below(3)};
+    for (int g = 0; g < 3; ++g) offsets.push_back(offsets.back() + below(4) * below(7));
+    const int64_t m = offsets.back() + below(2);
+    SCOPED_TRACE(fmt::format("trial {}: {} [{} + {}, {}] and {} rows", trial,
+                             block_format_name(format), first, second, k, m));
+    const int64_t mark = arena().mark();
+    const Tensor a = random_matrix(m, k, trial % 2 ? f32 : bf16, 1);
+    const auto product = [&] {
+      const PackedMatrix b = allocate_packed(arena(), packing_of(format, bf16), first + second, k);
+      pack_stored(b, bottom.matrix, first);
+      pack_stored(b, top.matrix);
+      const std::vector<PackedMatrix> groups(3, b);
+      const Tensor c = random_matrix(m, first + second, trial % 3 ? f32 : bf16, 2);
+      matmul_grouped(c, a, groups, offsets, trial % 5 == 0);
+      return c;
+    };
+    Tensor want;
+    with_isa(Isa::reference, [&] { want = product(); });
+    each_isa([&] {
+      set_thread_count(1 + trial % 3);
+      expect_same_bits(product(), want);
+    });
+    arena().release(mark);
+  }
+}
+
 TEST_F(PackedBlocksTest, BatchedProductsAreTheSingleOnes) {
   for (const DType type : {f32, bf16}) {
     std::vector<Tensor> a, c, want;
