@@ -150,9 +150,9 @@ class PackedBlocksTest : public ::testing::Test {
 struct Case {
   int64_t m, n, k;
 };
-const Case cases[] = {{1, 1, 256},  {2, 16, 512},  {3, 17, 256},   {4, 47, 768},  {5, 33, 1024},
-                      {6, 5, 256},  {7, 64, 1280}, {8, 31, 256},   {9, 16, 2304}, {13, 80, 256},
-                      {16, 3, 512}, {17, 40, 256}, {100, 70, 768}, {1, 300, 2048}};
+const Case cases[] = {{1, 1, 256},  {2, 16, 512},  {3, 17, 256},   {4, 47, 768},   {5, 33, 1024},
+                      {6, 5, 256},  {7, 64, 1280}, {8, 31, 256},   {9, 16, 2304},  {13, 80, 256},
+                      {16, 3, 512}, {17, 40, 256}, {100, 70, 768}, {1, 300, 2048}, {190, 20, 2560}};
 
 TEST_F(PackedBlocksTest, ProductHasTheBitsOfTheReference) {
   for (const BlockFormat format : integer_formats)

@@ -4,7 +4,6 @@
 
 #include "kernels/cpu/integer_vector.h"
 #include "kernels/cpu/integers.h"
-#include "kernels/cpu/multiply.h"
 
 namespace minke::cpu {
 namespace {
@@ -98,142 +97,60 @@ inline void prefetch_group(const char* chunk, int64_t g) {
     __builtin_prefetch(chunk + g * group_bytes + distance + i);
 }
 
-// All panels with R rows from `row` on.
+// One panel with R rows from `row` on.
 template <Packing packing, int R>
-inline void multiply_packed_rows(const PackedProduct& t, int64_t row) {
+inline void multiply_packed_rows(const PackedProduct& t, int64_t panel, int64_t row) {
   using S = Scheme<packing>;
-  const RoundedRows first_row = rows_from(t.a, row);
-  for (int64_t panel = 0; panel < t.panels; ++panel) {
-    float* c = t.c + row * t.c_row + panel * 16;
-    V y[R];
-#pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) y[r] = t.load ? load(c + r * t.c_row) : splat(0);
-    const char* chunk = t.b + panel * t.b_panel;
-    RoundedRows a = first_row;
-    for (int64_t left = t.groups; left > 0; left -= chunk_groups) {
-      const int64_t groups = left < chunk_groups ? left : chunk_groups;
-      const Levels<packing> levels(chunk, groups);
-      for (int64_t g = 0; g < groups; ++g) {
-        prefetch_group<S::layouts[chunk_groups].bytes / chunk_groups>(chunk, g);
-        W code[8];
-        load_codes<packing>(chunk + g * S::code_bytes, code);
-#pragma GCC unroll 2
-        for (int part = 0; part < S::parts; ++part) {
-          const V scale = levels.scale(g * S::parts + part);
-#pragma GCC unroll 4
-          for (int r = 0; r < R; ++r) {
-            W products = splat_word(static_cast<uint32_t>(a.start[r * a.parts + part]));
+  float* c = t.c + row * t.c_row + panel * 16;
+  V y[R];
 #pragma GCC unroll 8
-            for (int i = part * S::steps; i < (part + 1) * S::steps; ++i)
-              products = dot4(products, code[i], a.value + r * a.inner + 4 * i);
-            y[r] = add_part(y[r], scale, a.scale + r * a.groups, products);
-            if constexpr (S::of.mins)
-              y[r] =
-                  sub(y[r], mul(levels.min(g * S::parts + part), splat(a.sum[r * a.parts + part])));
-          }
-        }
-        a.value += integer_group;
-        a.scale += 1;
-        a.start += S::parts;
-        a.sum += S::parts;
-      }
-      chunk += levels.at.bytes;
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) store(c + r * t.c_row, y[r]);
-  }
-}
-
-template <Packing packing, int max_rows>
-void multiply_packed(const PackedProduct& t) {
-  int64_t row = 0;
-  for (; row + max_rows <= t.rows; row += max_rows) multiply_packed_rows<packing, max_rows>(t, row);
-  if constexpr (max_rows > 2)
-    if (t.rows - row == 3) return multiply_packed_rows<packing, 3>(t, row);
-  if constexpr (max_rows > 1)
-    if (t.rows - row == 2) return multiply_packed_rows<packing, 2>(t, row);
-  for (; row < t.rows; ++row) multiply_packed_rows<packing, 1>(t, row);
-}
-
-template <Packing packing>
-void unpack(const char* chunk, int64_t left, char* codes, float* scales, float* mins) {
-  using S = Scheme<packing>;
-  for (; left > 0; left -= chunk_groups) {
+  for (int r = 0; r < R; ++r) y[r] = t.load ? load(c + r * t.c_row) : splat(0);
+  const char* chunk = t.b + panel * t.b_panel;
+  RoundedRows a = rows_from(t.a, row);
+  for (int64_t left = t.groups; left > 0; left -= chunk_groups) {
     const int64_t groups = left < chunk_groups ? left : chunk_groups;
     const Levels<packing> levels(chunk, groups);
-    for (int64_t g = 0; g < groups; ++g, codes += 512) {
+    for (int64_t g = 0; g < groups; ++g) {
+      prefetch_group<S::layouts[chunk_groups].bytes / chunk_groups>(chunk, g);
       W code[8];
       load_codes<packing>(chunk + g * S::code_bytes, code);
+#pragma GCC unroll 2
+      for (int part = 0; part < S::parts; ++part) {
+        const V scale = levels.scale(g * S::parts + part);
 #pragma GCC unroll 8
-      for (int i = 0; i < 8; ++i) store_words(codes + 64 * i, code[i]);
-    }
-    for (int64_t part = 0; part < groups * S::parts; ++part) {
-      store(scales, levels.scale(part));
-      scales += 16;
-      if constexpr (S::of.mins) {
-        store(mins, levels.min(part));
-        mins += 16;
+        for (int r = 0; r < R; ++r) {
+          W products = splat_word(static_cast<uint32_t>(a.start[r * a.parts + part]));
+#pragma GCC unroll 8
+          for (int i = part * S::steps; i < (part + 1) * S::steps; ++i)
+            products = dot4(products, code[i], a.value + r * a.inner + 4 * i);
+          y[r] = add_part(y[r], scale, a.scale + r * a.groups, products);
+          if constexpr (S::of.mins)
+            y[r] =
+                sub(y[r], mul(levels.min(g * S::parts + part), splat(a.sum[r * a.parts + part])));
+        }
       }
+      a.value += integer_group;
+      a.scale += 1;
+      a.start += S::parts;
+      a.sum += S::parts;
     }
     chunk += levels.at.bytes;
   }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) store(c + r * t.c_row, y[r]);
 }
 
-// Rows from `row` and panels from `panel` of the product.
-template <int parts, int R, int P>
-inline void unpacked_tile(const UnpackedProduct& t, int64_t row, int64_t panel) {
-  constexpr int steps = 8 / parts;
-  RoundedRows a = rows_from(t.a, row);
-  const char* codes = t.codes + panel * t.groups * 512;
-  const float* scales = t.scales + panel * t.groups * parts * 16;
-  const float* mins = t.mins ? t.mins + panel * t.groups * parts * 16 : nullptr;
-  float* c = t.c + row * t.c_row + panel * 16;
-  const int64_t panel_codes = t.groups * 512, panel_scales = t.groups * parts * 16;
-  V y[R][P];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) y[r][p] = t.load ? load(c + r * t.c_row + p * 16) : splat(0);
-  for (int64_t part = 0; part < t.groups * parts; ++part, codes += 64 * steps, scales += 16) {
-    W products[R][P];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-      for (int p = 0; p < P; ++p)
-        products[r][p] = splat_word(static_cast<uint32_t>(a.start[r * a.parts + part]));
-#pragma GCC unroll 8
-    for (int i = 0; i < steps; ++i) {
-      W code[P];
-#pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) code[p] = load_words(codes + p * panel_codes + 64 * i);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-        for (int p = 0; p < P; ++p)
-          products[r][p] = dot4(products[r][p], code[p], a.value + r * a.inner + 4 * i);
-    }
-    a.value += 4 * steps;
-#pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) {
-      const V scale = load(scales + p * panel_scales);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r)
-        y[r][p] = add_part(y[r][p], scale, a.scale + r * a.groups + part / parts, products[r][p]);
-    }
-    if (mins == nullptr) continue;
-#pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) {
-      const V min = load(mins + p * panel_scales);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r)
-        y[r][p] = sub(y[r][p], mul(min, splat(a.sum[r * a.parts + part])));
-    }
-    mins += 16;
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) store(c + r * t.c_row + p * 16, y[r][p]);
+// The rows of a panel from `row` on, R at a time and the rest by fewer.
+template <Packing packing, int R>
+inline void multiply_panel(const PackedProduct& t, int64_t panel, int64_t row) {
+  for (; row + R <= t.rows; row += R) multiply_packed_rows<packing, R>(t, panel, row);
+  if constexpr (R > 1)
+    if (row < t.rows) multiply_panel<packing, R / 2>(t, panel, row);
+}
+
+template <Packing packing, int R>
+void multiply_packed(const PackedProduct& t) {
+  for (int64_t panel = 0; panel < t.panels; ++panel) multiply_panel<packing, R>(t, panel, 0);
 }
 
 // Sixteen elements of a row as f32.
@@ -272,23 +189,16 @@ inline void round_row(const RoundedRows& out, const char* in, DType dtype, int z
   }
 }
 
-template <int max_rows>
-constexpr IntegerKernels integer_kernels(void (*one_part)(const UnpackedProduct&),
-                                         void (*two_parts)(const UnpackedProduct&)) {
+// R rows at a time.
+template <int R>
+constexpr IntegerKernels integer_kernels() {
   return {
-      .few_rows = max_rows,
       .round_row = round_row,
-      .packings = {{multiply_packed<Packing::q4, max_rows>, unpack<Packing::q4>},
-                   {multiply_packed<Packing::q4_min, max_rows>, unpack<Packing::q4_min>},
-                   {multiply_packed<Packing::q4_table, max_rows>, unpack<Packing::q4_table>},
-                   {multiply_packed<Packing::q8, max_rows>, unpack<Packing::q8>},
-                   {multiply_packed<Packing::q8_min, max_rows>, unpack<Packing::q8_min>},
-                   {multiply_packed<Packing::k4_min, max_rows>, unpack<Packing::k4_min>},
-                   {multiply_packed<Packing::k4_table, max_rows>, unpack<Packing::k4_table>},
-                   {multiply_packed<Packing::k8_min, max_rows>, unpack<Packing::k8_min>},
-                   {multiply_packed<Packing::k8_16, max_rows>, unpack<Packing::k8_16>},
-                   {multiply_packed<Packing::k8_16_min, max_rows>, unpack<Packing::k8_16_min>}},
-      .multiply_unpacked = {one_part, two_parts},
+      .multiply = {multiply_packed<Packing::q4, R>, multiply_packed<Packing::q4_min, R>,
+                   multiply_packed<Packing::q4_table, R>, multiply_packed<Packing::q8, R>,
+                   multiply_packed<Packing::q8_min, R>, multiply_packed<Packing::k4_min, R>,
+                   multiply_packed<Packing::k4_table, R>, multiply_packed<Packing::k8_min, R>,
+                   multiply_packed<Packing::k8_16, R>, multiply_packed<Packing::k8_16_min, R>},
   };
 }
 

@@ -14,10 +14,7 @@
 namespace minke::cpu {
 namespace {
 
-enum Slot : int { rounded_slot = 12, unpacked_slot, tile_slot };
-
-constexpr int64_t block_groups = 2 * integer_chunk / integer_group;  // unpacked at a time
-constexpr int64_t block_panels = 2;
+enum Slot : int { rounded_slot = 12, tile_slot };
 
 const IntegerKernels& integer_kernels() {
 #if defined(__x86_64__)
@@ -107,36 +104,22 @@ class SumTile {
   float* scratch_ = nullptr;
 };
 
-// A tile with many rows: blocks of panels are unpacked once for all of them.
-void multiply_block_by_block(const IntegerKernels& k, Packing packing, const PackedProduct& t) {
-  const IntegerScheme scheme = integer_scheme(packing);
-  const int64_t parts = integer_group / scheme.group;
-  const int64_t codes = block_groups * 512, levels = block_groups * parts * 16;
-  char* memory = scratch(unpacked_slot, block_panels * (codes + 8 * levels));
-  float* scales = reinterpret_cast<float*>(memory + block_panels * codes);
-  float* mins = scheme.mins ? scales + block_panels * levels : nullptr;
-  const int64_t block_bytes = block_groups * integer_group / integer_chunk *
-                              chunk_layout(scheme, integer_chunk / integer_group).bytes;
-  for (int64_t group = 0; group < t.groups; group += block_groups) {
-    UnpackedProduct block{};
-    block.groups = std::min(block_groups, t.groups - group);
-    block.a = part_of(t.a, 0, group);
-    block.codes = memory;
-    block.scales = scales;
-    block.mins = mins;
-    block.rows = t.rows;
-    block.c_row = t.c_row;
-    block.load = t.load || group > 0;
-    for (int64_t panel = 0; panel < t.panels; panel += block_panels) {
-      block.panels = std::min(block_panels, t.panels - panel);
-      block.c = t.c + panel * panel_width;
-      const char* from = t.b + panel * t.b_panel + group / block_groups * block_bytes;
-      for (int64_t p = 0; p < block.panels; ++p)
-        k.of(packing).unpack(from + p * t.b_panel, block.groups, memory + p * block.groups * 512,
-                             scales + p * block.groups * parts * 16,
-                             mins + (mins ? p * block.groups * parts * 16 : 0));
-      k.multiply_unpacked[parts - 1](block);
-    }
+// A product whose rows fit in the second cache, or that is cut along the inner dimension so that
+// they do.
+void multiply_in_blocks(const IntegerKernels& k, Packing packing, PackedProduct t) {
+  constexpr int64_t cached_bytes = 400 << 10;
+  const auto multiply = k.multiply[static_cast<int>(packing) - static_cast<int>(Packing::q4)];
+  const int64_t chunk_groups = integer_chunk / integer_group;
+  const int64_t chunk_bytes = chunk_layout(integer_scheme(packing), chunk_groups).bytes;
+  const int64_t chunks = std::max<int64_t>(1, cached_bytes / (t.rows * integer_chunk));
+  const RoundedRows a = t.a;
+  const int64_t groups = t.groups;
+  for (int64_t group = 0; group == 0 || group < groups; group += chunks * chunk_groups) {
+    t.a = part_of(a, 0, group);
+    t.groups = std::min(chunks * chunk_groups, groups - group);
+    multiply(t);
+    t.b += chunks * chunk_bytes;
+    t.load = true;
   }
 }
 
@@ -155,9 +138,9 @@ void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
   }
   if (begin.back() == 0) return;
   const RoundedRows rounded = round_all(k, a, packing, begin);
-  const bool few = *std::max_element(rows.begin(), rows.end()) <= k.few_rows;
-  // Few rows are bound by memory: long runs of it. Many rows: what the second cache holds.
-  constexpr int64_t run_bytes = 1 << 17;
+  // Few rows are bound by memory: long runs of it.
+  constexpr int64_t few_rows = 16, run_bytes = 1 << 17;
+  const bool few = *std::max_element(rows.begin(), rows.end()) <= few_rows;
   const int64_t tile_columns =
       few ? std::max<int64_t>(1, run_bytes / std::max<int64_t>(panel, 1)) * panel_width : 256;
   const Tiling tiling(rows, columns, 192, tile_columns);
@@ -175,10 +158,7 @@ void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
     t.c = tile.sums;
     t.c_row = tile.stride;
     t.load = accumulate;
-    if (t.rows <= k.few_rows || t.groups == 0)
-      k.of(packing).multiply(t);
-    else
-      multiply_block_by_block(k, packing, t);
+    multiply_in_blocks(k, packing, t);
     tile.finish();
   };
   tiling.run(begin.back() * inner * columns, task);

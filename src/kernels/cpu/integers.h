@@ -30,35 +30,11 @@ struct PackedProduct {
   bool load;
 };
 
-// The same with panels that unpack() has written.
-struct UnpackedProduct {
-  int64_t rows, panels, groups;
-  RoundedRows a;
-  const char* codes;           // [panels][groups][8 steps][16][4]
-  const float *scales, *mins;  // [panels][parts][16]; mins null if the packing has none
-  float* c;
-  int64_t c_row;
-  bool load;
-};
-
 struct IntegerKernels {
-  // Rows up to this number are multiplied with packed panels as they are.
-  int64_t few_rows;
   // Rounds one row of f32 or bf16 for a packing.
   void (*round_row)(const RoundedRows& out, const char* in, DType dtype, int zero);
   // By Packing, those before the first integer packing left out.
-  struct OfPacking {
-    void (*multiply)(const PackedProduct& product);
-    // `groups` groups from the start of a chunk on, for UnpackedProduct.
-    void (*unpack)(const char* chunk, int64_t groups, char* codes, float* scales, float* mins);
-  };
-  OfPacking packings[10];
-  // For packings with one part in a group and with two.
-  void (*multiply_unpacked[2])(const UnpackedProduct& product);
-
-  const OfPacking& of(Packing packing) const {
-    return packings[static_cast<int>(packing) - static_cast<int>(Packing::q4)];
-  }
+  void (*multiply[10])(const PackedProduct& product);
 };
 
 extern const IntegerKernels portable_integers;

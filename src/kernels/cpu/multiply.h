@@ -87,14 +87,12 @@ inline void multiply_tile(const Product& t, int64_t row, int64_t panel) {
         store(c + r * t.c_row + p * 16, sums[r][p]);
 }
 
-template <typename Work>
-using TileOf = void (*)(const Work&, int64_t row, int64_t panel);
-using Tile = TileOf<Product>;
+using Tile = void (*)(const Product&, int64_t row, int64_t panel);
 
 // Covers the product with tiles of at most max_rows × max_panels, of as equal a size as can be: a
 // thin tile at the end would run at a fraction of the speed. tiles[rows − 1][panels − 1].
-template <typename Work, int max_rows, int max_panels>
-inline void multiply_tiles(const Work& t, const TileOf<Work> (&tiles)[max_rows][max_panels]) {
+template <int max_rows, int max_panels>
+inline void multiply_tiles(const Product& t, const Tile (&tiles)[max_rows][max_panels]) {
   const int64_t across = (t.panels + max_panels - 1) / max_panels;
   const int64_t down = (t.rows + max_rows - 1) / max_rows;
   for (int64_t i = 0; i < across; ++i) {
