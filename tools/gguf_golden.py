@@ -1,9 +1,10 @@
-"""Makes tests/golden/gguf/small.gguf and its description with the `gguf` package.
+"""Makes tests/golden/gguf/ with the `gguf` package: small.gguf with its description, and names.json.
 
   tools/gguf_golden.py
 
 The file has a metadata value of every type and a tensor of every block format that the package can
 quantise. small.json lists for each tensor its format's name, shape and SHA-256, and the metadata.
+names.json lists Hugging Face's names of tensors and GGUF's, for each architecture.
 """
 
 import hashlib
@@ -39,6 +40,26 @@ def add_metadata(writer: gguf.GGUFWriter) -> dict:
             "t.strings": ["a", "", "中"], "t.integers": [1, -2, 3], "t.numbers": [0.5, -1.25]}
 
 
+def write_names() -> None:
+    linear = ["self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
+    dense = linear + ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "input_layernorm", "post_attention_layernorm"]
+    latent = ["q_a_proj", "q_a_layernorm", "q_b_proj", "kv_a_proj_with_mqa", "kv_a_layernorm", "kv_b_proj", "k_b_proj", "v_b_proj", "q_proj"]
+    shared = [f"mlp.shared_experts.{name}_proj" for name in ("gate", "up", "down")]
+    experts = [f"mlp.experts.{name}_proj" for name in ("gate", "up", "down")]
+    layers = {"llama": dense, "qwen2": dense, "qwen3": dense + ["self_attn.q_norm", "self_attn.k_norm"],
+              "deepseek2": linear + [f"self_attn.{name}" for name in latent] + shared + experts + ["mlp.gate", "input_layernorm", "post_attention_layernorm"]}
+    result = {}
+    for architecture, stems in layers.items():
+        kind = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}[architecture]
+        names = gguf.get_tensor_name_map(kind, 3)
+        every = ["model.embed_tokens", "model.norm", "lm_head"] + [f"model.layers.2.{stem}" for stem in stems]
+        result[architecture] = {f"{name}.weight": names.get_name(f"{name}.weight", try_suffixes=(".weight",)) for name in every}
+    gate = "model.layers.2.mlp.gate.e_score_correction"
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.DEEPSEEK2, 3)
+    result["deepseek2"][gate + "_bias"] = names.get_name(gate + ".bias", try_suffixes=(".weight", ".bias"))
+    (FOLDER / "names.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(5)
@@ -64,6 +85,7 @@ def main() -> None:
     writer.write_tensors_to_file()
     writer.close()
     (FOLDER / "small.json").write_text(json.dumps({"metadata": metadata, "tensors": tensors}, indent=1) + "\n")
+    write_names()
 
 
 if __name__ == "__main__":
