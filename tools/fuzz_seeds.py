@@ -64,6 +64,11 @@ def seeds() -> dict[str, bytes]:
                       scalar("i", 10, "Q", 1 << 63), scalar("j", 11, "q", -1), scalar("k", 12, "d", 1.0)])
     arrays = (string("s") + struct.pack("<I", 8) + string("x") + string("t") + struct.pack("<IIQ", 9, 8, 2)
               + string("") + string("yz") + string("u") + struct.pack("<IIQ3i", 9, 5, 3, 1, 2, 3))
+    alphabet = byte_alphabet() + ["ab", "<x>"]
+    strings = lambda key, texts: string(key) + struct.pack("<IIQ", 9, 8, len(texts)) + b"".join(map(string, texts))
+    vocabulary = [string("tokenizer.ggml.model") + struct.pack("<I", 8) + string("gpt2"), string("tokenizer.ggml.pre") + struct.pack("<I", 8) + string("qwen2"),
+                  strings("tokenizer.ggml.tokens", alphabet), strings("tokenizer.ggml.merges", ["a b"]),
+                  string("tokenizer.ggml.token_type") + struct.pack("<IIQ258i", 9, 5, 258, *[1] * 257, 3), scalar("tokenizer.ggml.eos_token_id", 4, "I", 257)]
     return {
         "safetensors/types": safetensors({"__metadata__": {"format": "pt"}, "a": entry("F32", [2, 2], 0, 16), "b": entry("BF16", [2], 16, 20),
                                           "c": entry("F16", [1, 1], 20, 22), "d": entry("U8", [2], 22, 24)}, bytes(24)),
@@ -74,6 +79,7 @@ def seeds() -> dict[str, bytes]:
         "gguf/values": gguf([every, arrays], [], 0).replace(struct.pack("<QQ", 0, 2), struct.pack("<QQ", 0, 14), 1),
         "gguf/tensors": gguf([scalar("general.alignment", 4, "I", 64)], [("a", [4, 2], 0, 0), ("b", [32], 8, 64), ("c", [256, 1, 1], 12, 128)], 320),
         "gguf/version2": gguf([scalar("split.count", 2, "H", 1)], [("a", [2], 1, 0)], 32, 2),
+        "gguf/tokenizer": gguf(vocabulary, [], 0),
         "gguf/huge": b"GGUF" + struct.pack("<IQQ", 3, 2**64 - 1, 2**64 - 1),
         "tokenizer/sequence": tokenizer([split({"Regex": "\\p{N}{1,3}"}), split({"String": "."}), plain], normalizer={"type": "NFC"}),
         "tokenizer/byte_level": tokenizer([{"type": "Digits", "individual_digits": True}, byte_level], post_processor=template),

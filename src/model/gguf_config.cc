@@ -23,6 +23,7 @@ class Reader {
     c.hidden_size = needed("embedding_length");
     c.num_hidden_layers = needed("block_count");
     c.num_attention_heads = needed("attention.head_count");
+    if (c.num_attention_heads == 0) fail("{}: {}attention.head_count is 0", file_.path(), prefix_);
     c.max_position_embeddings = needed("context_length");
     c.rms_norm_eps = needed_number("attention.layer_norm_rms_epsilon");
     c.rope_theta = number("rope.freq_base").value_or(10000.0);
@@ -71,7 +72,10 @@ class Reader {
   }
 
   std::optional<int64_t> integer(std::string_view key) const {
-    return file_.integer(prefix_ + std::string(key));
+    const auto value = file_.integer(prefix_ + std::string(key));
+    if (value && (*value < 0 || *value > INT32_MAX))
+      fail("{}: {}{} is {}, expected at most {}", file_.path(), prefix_, key, *value, INT32_MAX);
+    return value;
   }
   std::optional<double> number(std::string_view key) const {
     return file_.number(prefix_ + std::string(key));

@@ -78,8 +78,9 @@ class GgufModel : public testing::Test {
     const ModelConfig& config = source.config();
     GgufMetadata metadata;
     add_gguf_config(config, "test", metadata);
-    std::vector<GgufTensorPlan> plans = list_gguf_tensors(config);
+    const std::vector<GgufTensorPlan> plans = list_gguf_tensors(config);
     std::vector<GgufDeclaration> declarations;
+    declarations.reserve(plans.size() + 1);
     for (const GgufTensorPlan& plan : plans)
       declarations.push_back({plan.name, BlockFormat::f32, plan.shape});
     const std::vector<float> factors = llama3_frequency_factors(config);
@@ -293,6 +294,14 @@ TEST_F(GgufModel, SaysWhatIsWrong) {
   contains(error_of(m), "general.architecture is missing");
   m.add("general.architecture", "llama");
   contains(error_of(m), "llama.embedding_length is missing");
+  for (const char* key : {"embedding_length", "block_count"})
+    m.add(std::string("llama.") + key, 16u);
+  m.add("llama.attention.head_count", 0u);
+  contains(error_of(m), "head_count is 0");
+  GgufMetadata large;
+  large.add("general.architecture", "qwen2");
+  large.add("qwen2.embedding_length", uint64_t{1} << 40);
+  contains(error_of(large), "expected at most 2147483647");
   GgufMetadata other;
   other.add("general.architecture", "gemma");
   contains(error_of(other), "\"gemma\"; Minke has deepseek2");

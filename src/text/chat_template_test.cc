@@ -119,7 +119,7 @@ TEST(ChatTemplate, ContinuesAnAnswer) {
     const auto chat = ChatTemplate::named(family);
     EXPECT_EQ(chat.prompt(messages, go_on).in_reasoning, in_reasoning) << family;
     const std::string text = chat.render_text(messages, go_on);
-    return text.substr(text.find("u") + 1);
+    return text.substr(text.find('u') + 1);
   };
   EXPECT_EQ(ending("deepseek_v3", assistant("a"), {}, false), "<｜Assistant｜>a");
   EXPECT_EQ(ending("deepseek_v31", assistant("a"), {}, false), "<｜Assistant｜></think>a");

@@ -7,6 +7,7 @@
 #include "io/gguf.h"
 #include "io/safetensors.h"
 #include "io/stored_matrix.h"
+#include "text/gguf_tokenizer.h"
 #include "text/tokenizer.h"
 
 namespace minke::fuzz {
@@ -74,6 +75,7 @@ bool read_gguf(std::span<const uint8_t> bytes) {
   return succeeds([&] {
     const GgufReader reader(file.path());
     for (const auto& [key, value] : reader.metadata()) read_values(reader, key);
+    succeeds([&] { load_gguf_tokenizer(reader).encode("Hello, world"); });
     for (const auto& entry : reader.tensors()) {
       touch(entry.second.data);
       succeeds([&] {
