@@ -44,7 +44,7 @@ class Gqa {
                 const Activations& saved, const Scratch& scratch, const TokenRows& rows) const;
 
  private:
-  bool has_norms() const { return static_cast<bool>(q_norm_.weight.rank); }
+  bool has_norms() const { return q_norm_.weight.rank > 0; }
   int64_t rotated_heads() const { return heads_ + key_heads_; }
   // Heads [begin, end) of rows of heads, [T, end - begin, D].
   Tensor heads(const Tensor& x, int64_t begin, int64_t end) const;
