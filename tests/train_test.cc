@@ -11,6 +11,7 @@
 #include "data/prepare.h"
 #include "kernels/isa.h"
 #include "ledger/ledger.h"
+#include "model/checkpoint.h"
 #include "model/score.h"
 #include "train/run.h"
 #include "train/trainer.h"

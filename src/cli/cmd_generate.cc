@@ -26,36 +26,38 @@ std::vector<int32_t> prompt_tokens(const Arguments& a, const Tokenizer& tokenize
   return tokens;
 }
 
-void report(const Arguments& a, const Tokenizer& tokenizer, size_t prompt,
-            const Generation& result) {
-  const double rate = result.tokens.size() / std::max(1e-9, result.generation_seconds);
+void report(const Arguments& a, size_t prompt, const Generation& result) {
+  const double rate =
+      (result.tokens.size() - 1.0) / std::max(1e-9, result.generation_seconds);  // after the first
   info("{} prompt tokens in {:.2f} s; {} tokens, {:.1f} a second", prompt, result.prompt_seconds,
        result.tokens.size(), rate);
   if (!a.json) return;
-  const nlohmann::ordered_json json = {
-      {"text", tokenizer.decode(result.tokens, true)}, {"tokens", result.tokens},
-      {"finish_reason", result.finish_reason},         {"prompt_tokens", prompt},
-      {"prompt_seconds", result.prompt_seconds},       {"tokens_per_second", rate}};
+  const nlohmann::ordered_json json = {{"text", result.text},
+                                       {"tokens", result.tokens},
+                                       {"finish_reason", finish_reason_name(result.finish)},
+                                       {"prompt_tokens", prompt},
+                                       {"prompt_seconds", result.prompt_seconds},
+                                       {"tokens_per_second", rate}};
   fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 void run(Arguments a) {
   if (a.greedy) a.options.sampling.temperature = 0;
-  const fs::path directory = resolve_model_directory(a.model);
-  const auto prompt = prompt_tokens(a, Tokenizer::load(directory));
-  LoadOptions load{parse_compute(a.compute)};
+  ModelSource source = ModelSource::open(a.model);
+  const auto prompt = prompt_tokens(a, source.tokenizer());
+  LoadOptions load;
+  load.compute = parse_compute(a.compute);
   load.max_tokens = static_cast<int64_t>(prompt.size()) + a.options.max_tokens;
-  LoadedModel model(directory, load);
-  StreamDecoder decoder(model.tokenizer(), true);
+  load.batch_logits = 1 + a.options.draft_tokens;
+  LoadedModel model(std::move(source), load);
   const auto show = [&](const std::string& text) {
     if (a.json) return;
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   };
-  const Generation result =
-      generate(model, prompt, a.options, [&](int32_t token) { show(decoder.push(token)); });
-  show(decoder.finish() + "\n");
-  report(a, model.tokenizer(), prompt.size(), result);
+  const Generation result = generate(model, prompt, a.options, show);
+  show("\n");
+  report(a, prompt.size(), result);
 }
 
 }  // namespace

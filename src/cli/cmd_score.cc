@@ -46,20 +46,20 @@ void print_tokens(std::span<const int32_t> tokens, const Scores& scores,
 }
 
 void run(const Arguments& a) {
-  const fs::path directory = resolve_model_directory(a.model);
-  const StoredModel stored = inspect_model(directory);
+  ModelSource source = ModelSource::open(a.model);
   std::vector<int32_t> tokens = a.ids;
   std::optional<Tokenizer> tokenizer;
   if (tokens.empty()) {
-    tokenizer.emplace(load_tokenizer(directory, stored.config));
+    tokenizer.emplace(source.tokenizer());
     tokens =
         tokenizer->encode(a.file.empty() ? a.text : read_file(a.file), {tokenizer->adds_bos()});
   }
   if (tokens.empty()) fail_usage("there is nothing to score: the text is empty");
-  LoadOptions options{parse_compute(a.compute)};
-  const int64_t limit = a.context ? a.context : stored.config.max_position_embeddings;
+  LoadOptions options;
+  options.compute = parse_compute(a.compute);
+  const int64_t limit = a.context ? a.context : source.config().max_position_embeddings;
   options.max_tokens = std::min<int64_t>(limit, static_cast<int64_t>(tokens.size()));
-  LoadedModel model(directory, options);
+  LoadedModel model(std::move(source), options);
 
   std::optional<SafetensorsWriter> writer;
   if (!a.logits.empty())

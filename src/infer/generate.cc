@@ -6,32 +6,31 @@ namespace minke {
 
 Generation generate(LoadedModel& model, std::span<const int32_t> prompt,
                     const GenerationOptions& options,
-                    const std::function<void(int32_t token)>& on_token) {
-  if (prompt.empty()) fail_usage("the prompt is empty; give at least one token");
-  const int32_t eos =
-      model.tokenizer().eos_id().value_or(static_cast<int32_t>(model.config().eos_token_id));
+                    const std::function<void(const std::string& text)>& on_text) {
+  EngineOptions engine_options;
+  engine_options.max_sequences = 1;
+  engine_options.draft_tokens = options.draft_tokens;
+  Engine engine(model, model.tokenizer(), engine_options);
   Generation result;
-  Random random(options.sampling.seed, hash_name("generate"));
-  model.clear();
-  double start = now_seconds();
-  std::span<const float> logits = model.next_logits(prompt, AttentionForm::expanded);
-  result.prompt_seconds = now_seconds() - start;
-  start = now_seconds();
-  result.finish_reason = "length";
-  while (static_cast<int64_t>(result.tokens.size()) < options.max_tokens) {
-    // Rows beyond the tokenizer's last id are padding of the embedding.
-    const size_t known = static_cast<size_t>(model.tokenizer().vocab_size());
-    const int32_t token = sample_token(logits.first(known), options.sampling, random);
-    if (token == eos) {
-      result.finish_reason = "stop";
-      break;
-    }
-    result.tokens.push_back(token);
-    on_token(token);
-    if (static_cast<int64_t>(result.tokens.size()) < options.max_tokens)
-      logits = model.next_logits({&token, 1}, AttentionForm::absorbed);
-  }
-  result.generation_seconds = now_seconds() - start;
+  const double start = now_seconds();
+  double first = start;
+  Request request;
+  request.prompt.assign(prompt.begin(), prompt.end());
+  request.sampling = options.sampling;
+  request.max_tokens = options.max_tokens;
+  request.stop = options.stop;
+  request.on_tokens = [&](const TokenEvent& event) {
+    if (result.tokens.empty()) first = now_seconds();
+    result.tokens.insert(result.tokens.end(), event.tokens.begin(), event.tokens.end());
+    result.text += event.text;
+    result.finish = event.finish;
+    if (!event.text.empty()) on_text(event.text);
+    if (event.finish == FinishReason::error) fail("{}", event.error);
+  };
+  engine.submit(std::move(request));
+  while (engine.step()) continue;
+  result.prompt_seconds = first - start;
+  result.generation_seconds = now_seconds() - first;
   return result;
 }
 

@@ -22,14 +22,23 @@ void check_keys(const Tensor& q, const AttentionKeys& keys, int64_t v_dim) {
           dtype_name(keys.v.dtype));
 }
 
+void check_pages(const AttentionSequence& s, int64_t rows) {
+  require(s.key_begin == 0, "keys in pages that begin at {}", s.key_begin);
+  for (int64_t key = 0; key < s.key_end; key += attention_page)
+    require(s.pages[key / attention_page] >= 0 && s.key_row(key) + attention_page <= rows,
+            "key {} in page {} of {} rows", key, s.pages[key / attention_page], rows);
+}
+
 void check_sequences(const Tensor& q, const AttentionKeys& keys,
                      std::span<const AttentionSequence> sequences) {
-  for (const AttentionSequence& s : sequences)
+  for (const AttentionSequence& s : sequences) {
     require(0 <= s.query_begin && s.query_begin <= s.query_end && s.query_end <= q.rows() &&
-                0 <= s.key_begin && s.key_end <= keys.k.rows() &&
+                0 <= s.key_begin && (s.pages || s.key_end <= keys.k.rows()) &&
                 s.query_end - s.query_begin <= s.key_end - s.key_begin,
             "queries {}..{} of {}, keys {}..{} of {}", s.query_begin, s.query_end, q.rows(),
             s.key_begin, s.key_end, keys.k.rows());
+    if (s.pages) check_pages(s, keys.k.rows());
+  }
 }
 
 // One row per query and head, `width` wide.
@@ -66,6 +75,7 @@ void attention_backward(const Tensor& dq, const AttentionKeys& dkeys, const Tens
   require(out.rank == 3, "out is {}", out);
   check_keys(q, keys, out.shape[2]);
   check_sequences(q, keys, sequences);
+  for (const AttentionSequence& s : sequences) require(!s.pages, "a gradient of keys in pages");
   check_rows(dq, q, q.shape[2], "dq");
   check_rows(dout, q, out.shape[2], "dout");
   check_rows(out, q, out.shape[2], "out");

@@ -13,11 +13,20 @@
 
 namespace minke {
 
+constexpr int64_t attention_page = 64;  // keys of one page
+
 // One sequence inside the rows of q and of k, v. Query i (from 0) sits at key position
 // (key_end − key_begin) − (query_end − query_begin) + i and sees all keys up to it.
 struct AttentionSequence {
   int64_t query_begin, query_end;
   int64_t key_begin, key_end;
+  // If given, key i lies in row pages[i / 64]·64 + i % 64 instead of row i; forward only, and
+  // key_begin is 0.
+  const int32_t* pages = nullptr;
+
+  int64_t key_row(int64_t key) const {
+    return pages ? pages[key / attention_page] * attention_page + key % attention_page : key;
+  }
 };
 
 // Keys and values. Head h of the queries reads key head h / (heads / key_heads).

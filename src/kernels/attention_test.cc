@@ -218,6 +218,67 @@ TEST_F(AttentionTest, ChunksOfQueriesChangeNoBit) {
     }
 }
 
+// 2,500 keys are three parts: alone (a task for each part) and among many sequences (parts one
+// after the other), the last row of the 2,500 and one that ends inside a part.
+TEST_F(AttentionTest, PartsOfLongSequencesChangeNoBit) {
+  const Shape alone{4, 1, 16, 8, 160, {{0, 1, 0, 1024}, {1, 3, 0, 2500}}};
+  Shape among = alone;
+  for (int64_t i = 3; i < 40; ++i) among.sequences.push_back({i, i + 1, 2499, 2500});
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    set_active_isa(Isa::reference);
+    const Problem want(alone, dtype);
+    want.forward();
+    for (const Isa isa : supported_isas()) {
+      if (isa == Isa::reference) continue;
+      set_active_isa(isa);
+      const Problem few(alone, dtype);
+      few.forward();
+      expect_close(values(few.out), values(want.out), dtype == DType::f32 ? 2e-5f : 0.02f);
+      Problem many(among, dtype);
+      for (int64_t row = 0; row < 3; ++row)
+        std::memcpy(many.q.data + row * many.q.stride[0] * dtype_bytes(dtype),
+                    few.q.data + row * few.q.stride[0] * dtype_bytes(dtype),
+                    row_elements(few.q) * dtype_bytes(dtype));
+      many.keys = few.keys;
+      many.forward();
+      EXPECT_EQ(values(many.out.slice_rows(0, 3)), values(few.out)) << isa_name(isa);
+      EXPECT_EQ(values(many.lse.slice_rows(0, 3)), values(few.lse)) << isa_name(isa);
+    }
+  }
+}
+
+// Pages in any order hold the same keys: same bits.
+TEST_F(AttentionTest, PagesChangeNoBit) {
+  const int64_t count = 300;
+  const Shape shape{4, 2, 24, 8, 16, {{0, 3, 0, count}}};
+  const std::vector<int32_t> pages = {6, 2, 3, 0, 5};
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const Isa isa : supported_isas()) {
+      set_active_isa(isa);
+      const Problem plain(shape, dtype);
+      plain.forward();
+      Problem paged(shape, dtype);
+      const AttentionSequence in_pages{0, 3, 0, count, pages.data()};
+      const auto spread = [&](const Tensor& rows) {
+        const Tensor pool = arena().allocate(dtype, {7 * attention_page, row_elements(rows)});
+        for (int64_t key = 0; key < count; ++key)
+          for (int64_t i = 0; i < row_elements(rows); ++i)
+            ref::store(pool, in_pages.key_row(key) * pool.stride[0] + i,
+                       ref::load(rows, key * rows.stride[0] + i));
+        return pool;
+      };
+      paged.keys = {spread(plain.keys.k).split_last(2, 24), spread(plain.keys.k_rope),
+                    spread(plain.keys.v).split_last(2, 16)};
+      paged.sequences = {in_pages};
+      paged.forward();
+      EXPECT_EQ(values(paged.out), values(plain.out)) << isa_name(isa);
+      EXPECT_THROW(paged.backward(), Error);
+      const std::vector<int32_t> beyond = {6, 2, 3, 0, 7};
+      paged.sequences[0].pages = beyond.data();
+      EXPECT_THROW(paged.forward(), Error);
+    }
+}
+
 TEST_F(AttentionTest, LargeScoresStayFinite) {
   for (const Isa isa : supported_isas()) {
     set_active_isa(isa);

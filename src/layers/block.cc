@@ -22,11 +22,6 @@ Block::Block(const LayerBuilder& builder, int64_t index, const RotaryTable& rota
     dense_.emplace(builder, layer_prefix(index) + "mlp.");
 }
 
-const Mla& Block::mla() const {
-  if (!mla_) fail("latent attention is asked of a model that has grouped-query attention");
-  return *mla_;
-}
-
 void Block::allocate_attention_scratch(Scratch& scratch, Arena& arena, int64_t tokens) const {
   if (mla_) {
     scratch.mla = mla_->allocate_scratch(arena, tokens);
@@ -157,13 +152,20 @@ double Block::backward(const Tensor& dx, const Tensor& x, const Activations& sav
   return balance_loss;
 }
 
-void Block::forward_cached(const Tensor& x, const Mla::Cache& cache, int64_t past,
-                           const Tensor& positions, AttentionForm form, Arena& arena) const {
+KvPages Block::allocate_pages(Arena& arena, int64_t pages) const {
+  return mla_ ? mla_->allocate_pages(arena, pages) : gqa_->allocate_pages(arena, pages);
+}
+
+void Block::forward_cached(const Tensor& x, const KvPages& pages, const Batch& batch,
+                           Arena& arena) const {
   const int64_t mark = arena.mark(), tokens = x.rows();
   const bool counting = arena.is_counting();
   const Tensor normed = arena.allocate(compute_, {tokens, hidden_});
   if (!counting) attention_norm_.forward(normed, x);
-  mla().forward_cached(x, normed, cache, past, positions, form, arena);
+  if (mla_)
+    mla_->forward_cached(x, normed, pages, batch, arena);
+  else
+    gqa_->forward_cached(x, normed, pages, batch, arena);
   if (!counting) ffn_norm_.forward(normed, x);
   if (dense_) {
     const Ffn::Activations saved = dense_->allocate_activations(arena, tokens);

@@ -57,12 +57,11 @@ class Block {
   double backward(const Tensor& dx, const Tensor& x, const Activations& saved,
                   const Scratch& scratch, const TokenRows& rows,
                   const BalanceOptions& balance) const;
-  // x f32 [T, hidden] is updated in place; see Mla::forward_cached. Latent attention only.
-  void forward_cached(const Tensor& x, const Mla::Cache& cache, int64_t past,
-                      const Tensor& positions, AttentionForm form, Arena& arena) const;
+  // x f32 [T, hidden] is updated in place; see Mla::forward_cached.
+  void forward_cached(const Tensor& x, const KvPages& pages, const Batch& batch,
+                      Arena& arena) const;
 
-  // An Error for a block with grouped-query attention.
-  const Mla& mla() const;
+  KvPages allocate_pages(Arena& arena, int64_t pages) const;
   const Moe* moe() const { return moe_ ? &*moe_ : nullptr; }
 
  private:

@@ -60,8 +60,8 @@ void Gqa::norm_heads(const Activations& saved) const {
     norm_of(head).forward(to.select(head), from.select(head));
 }
 
-void Gqa::rotate(const Tensor& qk, const TokenRows& rows, bool inverse) const {
-  rope(heads(qk, 0, rotated_heads()), rows.positions, rotary_.cosine, rotary_.sine, inverse,
+void Gqa::rotate(const Tensor& qk, const Tensor& positions, bool inverse) const {
+  rope(heads(qk, 0, rotated_heads()), positions, rotary_.cosine, rotary_.sine, inverse,
        RopePairs::halves);
 }
 
@@ -74,24 +74,52 @@ void Gqa::forward(const Tensor& y, const Tensor& normed, const Activations& save
                   const TokenRows& rows) const {
   linear_forward(saved.qkv, normed, qkv_);
   if (has_norms()) norm_heads(saved);
-  rotate(saved.qk, rows, false);
+  rotate(saved.qk, rows.positions, false);
   attention_forward(saved.out.split_last(heads_, width_), saved.lse, heads(saved.qk, 0, heads_),
                     keys_of(saved.qk, saved.qkv), rows.sequences, scale_);
   linear_forward(y, saved.out, out_, true);
+}
+
+KvPages Gqa::allocate_pages(Arena& arena, int64_t pages) const {
+  const int64_t rows = pages * page_tokens;
+  return {arena.allocate(compute_, {rows, key_heads_, width_}),
+          arena.allocate(compute_, {rows, key_heads_, width_})};
+}
+
+void Gqa::forward_cached(const Tensor& y, const Tensor& normed, const KvPages& pages,
+                         const Batch& batch, Arena& arena) const {
+  const int64_t mark = arena.mark(), tokens = normed.rows();
+  Activations now = allocate_activations(arena, tokens);
+  if (has_norms()) now.qk = arena.allocate(compute_, {tokens, rotated_heads() * width_});
+  if (!arena.is_counting()) {
+    linear_forward(now.qkv, normed, qkv_);
+    if (has_norms()) norm_heads(now);
+    rotate(now.qk, batch.positions, false);
+    const AttentionKeys added = keys_of(now.qk, now.qkv);
+    store_rows(pages.k, added.k, batch);
+    store_rows(pages.v, added.v, batch);
+    std::vector<AttentionSequence> sequences;
+    for (const BatchSegment& segment : batch.segments)
+      sequences.push_back(attention_sequence(segment));
+    attention_forward(now.out.split_last(heads_, width_), Tensor(), heads(now.qk, 0, heads_),
+                      {pages.k, Tensor(), pages.v}, sequences, scale_);
+    linear_forward(y, now.out, out_, true);
+  }
+  arena.release(mark);
 }
 
 void Gqa::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
                    const Activations& saved, const Scratch& scratch, const TokenRows& rows) const {
   if (recompute_ && has_norms()) {
     norm_heads(saved);
-    rotate(saved.qk, rows, false);
+    rotate(saved.qk, rows.positions, false);
   }
   linear_backward(scratch.dout, dy, saved.out, out_);  // y = out·W_Oᵀ + b
   attention_backward(heads(scratch.dqk, 0, heads_), keys_of(scratch.dqk, scratch.dqkv), Tensor(),
                      scratch.dout.split_last(heads_, width_), saved.out.split_last(heads_, width_),
                      saved.lse, heads(saved.qk, 0, heads_), keys_of(saved.qk, saved.qkv),
                      rows.sequences, scale_);
-  rotate(scratch.dqk, rows, true);
+  rotate(scratch.dqk, rows.positions, true);
   if (has_norms()) {
     const Tensor dx = heads(scratch.dqkv, 0, rotated_heads());
     const Tensor dnorm = heads(scratch.dqk, 0, rotated_heads());

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "layers/kv_view.h"
 #include "layers/rms_norm.h"
 #include "layers/rotary.h"
 #include "layers/token_rows.h"
@@ -39,6 +40,11 @@ class Gqa {
   // y f32 [T, hidden] += attention(normed).
   void forward(const Tensor& y, const Tensor& normed, const Activations& saved,
                const TokenRows& rows) const;
+  // Keys and values of all key heads: k and v [64·pages, K, D].
+  KvPages allocate_pages(Arena& arena, int64_t pages) const;
+  // forward() for a batch of inference; see Mla::forward_cached.
+  void forward_cached(const Tensor& y, const Tensor& normed, const KvPages& pages,
+                      const Batch& batch, Arena& arena) const;
   // dnormed f32 [T, hidden] is overwritten; dy [T, hidden] has the compute dtype.
   void backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
                 const Activations& saved, const Scratch& scratch, const TokenRows& rows) const;
@@ -50,7 +56,7 @@ class Gqa {
   Tensor heads(const Tensor& x, int64_t begin, int64_t end) const;
   const RmsNorm& norm_of(int64_t head) const { return head < heads_ ? q_norm_ : k_norm_; }
   void norm_heads(const Activations& saved) const;
-  void rotate(const Tensor& qk, const TokenRows& rows, bool inverse) const;
+  void rotate(const Tensor& qk, const Tensor& positions, bool inverse) const;
   AttentionKeys keys_of(const Tensor& qk, const Tensor& qkv) const;
 
   DType compute_;

@@ -1,5 +1,7 @@
 #include "layers/linear.h"
 
+#include <algorithm>
+
 #include "kernels/elementwise.h"
 
 namespace minke {
@@ -23,24 +25,65 @@ Tensor joined_bias(const Tensor& flat, const Weights& weights,
 
 }  // namespace
 
-Linear::Linear(const LayerBuilder& builder, std::initializer_list<std::string> names, DType dtype)
-    : weight(builder.weights.weight(names)), gradient(builder.weights.gradient(names)) {
-  forward = allocate_packed(builder.arena, dtype, out_features(), in_features());
-  bias = joined_bias(builder.weights.flat_weights(), builder.weights, names, out_features());
+Linear::Linear(const LayerBuilder& builder, std::initializer_list<std::string> names, DType dtype) {
+  if (builder.weights.stays_in_source()) {
+    for (const std::string& name : names) stored.push_back(builder.weights.stored(name));
+    allocate_stored(builder.arena, dtype);
+    bias = joined_bias(builder.weights.flat_weights(), builder.weights, names, out_features());
+    return;
+  }
+  weight = builder.weights.weight(names);
+  gradient = builder.weights.gradient(names);
+  bias = joined_bias(builder.weights.flat_weights(), builder.weights, names, weight.rows());
   bias_gradient =
-      joined_bias(builder.weights.flat_gradients(), builder.weights, names, out_features());
+      joined_bias(builder.weights.flat_gradients(), builder.weights, names, weight.rows());
+  forward = {allocate_packed(builder.arena, dtype, weight.rows(), weight.columns())};
   if (builder.training)
-    backward = allocate_packed(builder.arena, dtype, in_features(), out_features());
+    backward = allocate_packed(builder.arena, dtype, weight.columns(), weight.rows());
+}
+
+void Linear::allocate_stored(Arena& arena, DType dtype) {
+  const auto packing = [&](const StoredMatrix& m) { return packing_of(m.format, dtype); };
+  const bool joined = std::all_of(stored.begin(), stored.end(), [&](const StoredMatrix& m) {
+    return packing(m) == packing(stored[0]);
+  });
+  if (joined) {
+    int64_t rows = 0;
+    for (const StoredMatrix& m : stored) rows += m.rows;
+    forward = {allocate_packed(arena, packing(stored[0]), rows, stored[0].columns)};
+  } else {
+    for (const StoredMatrix& m : stored)
+      forward.push_back(allocate_packed(arena, packing(m), m.rows, m.columns));
+  }
+}
+
+int64_t Linear::out_features() const {
+  int64_t rows = 0;
+  for (const PackedMatrix& part : forward) rows += part.rows;
+  return rows;
 }
 
 void Linear::refresh() const {
-  pack(forward, weight);
-  if (backward.rows) pack_transposed(backward, weight);
+  if (weight) {
+    pack(forward[0], weight);
+    if (backward.rows) pack_transposed(backward, weight);
+    return;
+  }
+  int64_t row = 0;
+  for (size_t i = 0; i < stored.size(); ++i) {
+    const bool joined = forward.size() == 1;
+    pack_stored(forward[joined ? 0 : i], stored[i], joined ? row : 0);
+    row += stored[i].rows;
+  }
 }
 
 void linear_forward(const Tensor& y, const Tensor& x, const Linear& linear, bool accumulate) {
   if (linear.bias) broadcast_row(y, linear.bias, accumulate);
-  matmul(y, x, linear.forward, accumulate || linear.bias);
+  int64_t column = 0;
+  for (const PackedMatrix& part : linear.forward) {
+    matmul(y.slice_last(column, column + part.rows), x, part, accumulate || linear.bias);
+    column += part.rows;
+  }
 }
 
 void linear_backward(const Tensor& dx, const Tensor& dy, const Tensor& x, const Linear& linear,

@@ -4,13 +4,15 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "kernels/matmul.h"
 #include "layers/weights.h"
 
 namespace minke {
 
-// What layers are built from. `compute` is the dtype of activations and matrix products.
+// What layers are built from. `compute` is the dtype of activations and, where the weights are
+// plain numbers, of matrix products. Weights that stay in a source make layers for inference.
 struct LayerBuilder {
   const ModelConfig& config;
   const Weights& weights;
@@ -20,12 +22,16 @@ struct LayerBuilder {
   bool recompute;  // backward recomputes norms, up-projections and SwiGLU instead of keeping them
 };
 
-// The f32 weight and its copies in the kernels' layout, which refresh() makes anew after the weight
-// has changed. Copyable view; the arenas own everything.
+// A weight in the kernels' layout. In training: the f32 weight, joined of several where they share
+// an input, and its copies, which refresh() makes anew after the weight has changed. In inference:
+// the stored matrices and one packed copy; matrices of different packings that are joined have a
+// copy each. Copyable view; the arenas own everything.
 struct Linear {
-  Tensor weight, gradient;         // f32 [out, in]; no gradient if it does not train
-  Tensor bias, bias_gradient;      // f32 [out]; empty without
-  PackedMatrix forward, backward;  // of W and, in training, of Wᵀ
+  Tensor weight, gradient;            // f32 [out, in]; training only
+  Tensor bias, bias_gradient;         // f32 [out]; empty without
+  std::vector<StoredMatrix> stored;   // joined by rows; inference only
+  std::vector<PackedMatrix> forward;  // of W; one, or one for each of `stored`
+  PackedMatrix backward;              // of Wᵀ; training only
 
   Linear() = default;
   // The parameters `names` ("...q_proj.weight"), joined by rows, and their biases
@@ -34,9 +40,12 @@ struct Linear {
   Linear(const LayerBuilder& builder, std::initializer_list<std::string> names)
       : Linear(builder, names, builder.compute) {}
 
-  int64_t out_features() const { return weight.rows(); }
-  int64_t in_features() const { return weight.columns(); }
+  int64_t out_features() const;
+  int64_t in_features() const { return forward.at(0).inner; }
   void refresh() const;
+
+ private:
+  void allocate_stored(Arena& arena, DType dtype);
 };
 
 // y (+)= x·Wᵀ + b.

@@ -26,12 +26,11 @@ Mla::Mla(const LayerBuilder& builder, const std::string& prefix, const RotaryTab
     down_ = Linear(builder, {prefix + "q_proj.weight", kv_a});
   }
   kv_norm_ = RmsNorm(builder, prefix + "kv_a_layernorm.weight");
-  kv_up_ = Linear(builder, {prefix + "kv_b_proj.weight"});
   out_ = Linear(builder, {prefix + "o_proj.weight"});
-  for (int64_t head = 0; !builder.training && head < heads_; ++head) {
-    absorb_k_.push_back(allocate_packed(builder.arena, compute_, kv_lora_, nope_));
-    absorb_v_.push_back(allocate_packed(builder.arena, compute_, v_, kv_lora_));
-  }
+  if (builder.weights.stays_in_source())
+    build_cached(builder, prefix);
+  else
+    kv_up_ = Linear(builder, {prefix + "kv_b_proj.weight"});
 }
 
 int64_t Mla::query_columns() const { return q_lora_ ? q_lora_ : heads_ * (nope_ + rope_); }
@@ -73,18 +72,9 @@ Mla::Scratch Mla::allocate_scratch(Arena& arena, int64_t tokens) const {
   return scratch;
 }
 
-Mla::Cache Mla::allocate_cache(Arena& arena, int64_t capacity) const {
-  return {arena.allocate(compute_, {capacity, kv_lora_ + rope_})};
-}
-
 void Mla::refresh() const {
-  for (const Linear* linear : {&down_, &q_up_, &kv_up_, &out_})
-    if (linear->weight) linear->refresh();
-  for (size_t head = 0; head < absorb_k_.size(); ++head) {
-    const int64_t row = static_cast<int64_t>(head) * (nope_ + v_);
-    pack_transposed(absorb_k_[head], kv_up_.weight.slice_rows(row, row + nope_));
-    pack(absorb_v_[head], kv_up_.weight.slice_rows(row + nope_, row + nope_ + v_));
-  }
+  for (const Linear* linear : {&down_, &q_up_, &kv_up_, &out_}) linear->refresh();
+  refresh_cached();
 }
 
 // c_q = norm(x·W_qaᵀ), q = c_q·W_qbᵀ, then the rope part of each head is rotated.

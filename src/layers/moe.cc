@@ -21,6 +21,28 @@ GateOptions gate_options(const ModelConfig& config) {
   return options;
 }
 
+namespace {
+
+// All experts of a layer are stored alike, so their matrices have the same parts.
+void add_parts(std::vector<std::vector<PackedMatrix>>& parts, const Linear& expert) {
+  parts.resize(expert.forward.size());
+  for (size_t i = 0; i < parts.size(); ++i) parts[i].push_back(expert.forward[i]);
+}
+
+// y's rows of each expert = x's rows of it times its matrix.
+void experts_forward(const Tensor& y, const Tensor& x,
+                     const std::vector<std::vector<PackedMatrix>>& parts,
+                     std::span<const int64_t> offsets) {
+  int64_t column = 0;
+  for (const std::vector<PackedMatrix>& experts : parts) {
+    const int64_t end = column + experts[0].rows;
+    matmul_grouped(y.slice_last(column, end), x, experts, offsets);
+    column = end;
+  }
+}
+
+}  // namespace
+
 Moe::Moe(const LayerBuilder& builder, const std::string& prefix)
     : compute_(builder.compute),
       recompute_(builder.recompute),
@@ -38,10 +60,10 @@ Moe::Moe(const LayerBuilder& builder, const std::string& prefix)
     gate_up_.emplace_back(builder, std::initializer_list<std::string>{expert + "gate_proj.weight",
                                                                       expert + "up_proj.weight"});
     down_.emplace_back(builder, std::initializer_list<std::string>{expert + "down_proj.weight"});
-    gate_up_forward_.push_back(gate_up_[e].forward);
+    add_parts(gate_up_forward_, gate_up_[e]);
+    add_parts(down_forward_, down_[e]);
     gate_up_backward_.push_back(gate_up_[e].backward);
     gate_up_gradients_.push_back(gate_up_[e].gradient);
-    down_forward_.push_back(down_[e].forward);
     down_backward_.push_back(down_[e].backward);
     down_gradients_.push_back(down_[e].gradient);
   }
@@ -103,9 +125,9 @@ void Moe::forward(const Tensor& y, const Tensor& normed, Activations& saved,
   gate_forward(saved.scores, saved.indices, saved.weights, scratch.logits, bias_, options_);
   route_tokens(saved.route, saved.indices);
   gather_rows(saved.x, normed, saved.route);
-  matmul_grouped(saved.gate_up, saved.x, gate_up_forward_, saved.route.offsets);
+  experts_forward(saved.gate_up, saved.x, gate_up_forward_, saved.route.offsets);
   silu_mul_forward(saved.h, saved.gate_up);
-  matmul_grouped(saved.out, saved.h, down_forward_, saved.route.offsets);
+  experts_forward(saved.out, saved.h, down_forward_, saved.route.offsets);
   combine_rows(y, saved.out, saved.weights, saved.route);
   if (has_shared_) shared_.forward(y, normed, saved.shared);
 }

@@ -69,7 +69,9 @@ class Moe {
   bool has_shared_ = false;
   Ffn shared_;
   std::vector<Linear> gate_up_, down_;  // per expert
-  std::vector<PackedMatrix> gate_up_forward_, gate_up_backward_, down_forward_, down_backward_;
+  // What grouped products take; forward ones by part of the matrix (see Linear::forward).
+  std::vector<std::vector<PackedMatrix>> gate_up_forward_, down_forward_;
+  std::vector<PackedMatrix> gate_up_backward_, down_backward_;
   std::vector<Tensor> gate_up_gradients_, down_gradients_;
 };
 

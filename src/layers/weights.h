@@ -6,13 +6,27 @@
 
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/parameters.h"
 #include "tensor/arena.h"
+#include "tensor/block_format.h"
 
 namespace minke {
+
+// Where the weights of a model that only infers lie: the tensors of a file, or a trainer's memory,
+// under Hugging Face's names. Thread-safe for reading.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  // A vector is a matrix of one row, or of one column. Nothing if there is no such tensor. What it
+  // points to lives as long as the source.
+  virtual std::optional<StoredMatrix> find(std::string_view name) const = 0;
+  virtual std::string where() const = 0;  // for messages
+};
 
 // The f32 storage of a model's parameters, in the order of list_parameters() and without gaps, and
 // their gradients if it trains. Layers take views by name. Owns nothing but the list; the arena
@@ -20,6 +34,16 @@ namespace minke {
 class Weights {
  public:
   Weights(const ModelConfig& config, Arena& arena, bool with_gradients);
+  // For inference: matrices stay in the source, where stored() finds them; only norms, biases and
+  // buffers are copied, by load(). The source must outlive the weights.
+  Weights(const ModelConfig& config, Arena& arena, const WeightSource& source);
+  void load() const;
+  bool stays_in_source() const { return source_ != nullptr; }
+  // The matrix (its owner's if it is tied); an Error if it is missing or has another shape.
+  StoredMatrix stored(const std::string& name) const;
+  // A matrix that only some sources have; its shape is checked.
+  std::optional<StoredMatrix> find_stored(const std::string& name, int64_t rows,
+                                          int64_t columns) const;
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
@@ -45,6 +69,8 @@ class Weights {
 
  private:
   Tensor view(const Tensor& flat, std::initializer_list<std::string> names) const;
+  void lay_out(Arena& arena, bool with_gradients);
+  bool is_flat(const Parameter& parameter) const;
   const Parameter& find(const std::string& name) const;
 
   std::vector<Parameter> parameters_;
@@ -52,6 +78,18 @@ class Weights {
   std::map<std::string, int64_t> offsets_;
   Tensor flat_weights_, flat_gradients_;
   bool trains_ = false;
+  const WeightSource* source_ = nullptr;
+};
+
+// A source of f32 weights in memory, such as those of a model in training.
+class FlatSource : public WeightSource {
+ public:
+  explicit FlatSource(const Weights& weights) : weights_(weights) {}
+  std::optional<StoredMatrix> find(std::string_view name) const override;
+  std::string where() const override { return "the model in memory"; }
+
+ private:
+  const Weights& weights_;
 };
 
 // Fills all parameters: matrices, embeddings and routers N(0, initializer_range²), norms 1, buffers

@@ -1,74 +1,124 @@
 #include "model/loaded_model.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/log.h"
 #include "base/machine.h"
 
 namespace minke {
+namespace {
 
-LoadedModel::LoadedModel(const fs::path& path, const LoadOptions& options)
-    : path_(resolve_model_directory(path)),
-      stored_(inspect_model(path_)),
-      compute_(options.compute.value_or(stored_.dtype)),
-      capacity_(options.max_tokens ? options.max_tokens : stored_.config.max_position_embeddings),
-      chunk_(std::min(options.chunk, capacity_)) {
-  if (capacity_ > stored_.config.max_position_embeddings)
-    fail_usage("{} tokens are asked for, but {} handles {} (max_position_embeddings)", capacity_,
-               path_.string(), stored_.config.max_position_embeddings);
-  const ModelOptions model_options{compute_, false, false, 1, 1, capacity_};
-  plan(model_options);
+double gibibytes(int64_t bytes) { return static_cast<double>(bytes) / 1073741824.0; }
+
+// Rows of a batch whose logits are wanted, one after the other.
+Tensor gather_rows(const Tensor& hidden, std::span<const int32_t> rows, Arena& arena) {
+  const Tensor chosen =
+      arena.allocate(DType::f32, {static_cast<int64_t>(rows.size()), hidden.columns()});
+  for (size_t i = 0; i < rows.size(); ++i)
+    std::memcpy(chosen.row<float>(static_cast<int64_t>(i)), hidden.row<float>(rows[i]),
+                static_cast<size_t>(hidden.columns()) * sizeof(float));
+  return chosen;
+}
+
+}  // namespace
+
+LoadedModel::LoadedModel(ModelSource source, const LoadOptions& options)
+    : source_(std::make_unique<ModelSource>(std::move(source))), config_(source_->config()) {
+  compute_ = options.compute.value_or(source_->dtype());
+  build(*source_, options, source_->where());
+}
+
+LoadedModel::LoadedModel(const ModelConfig& config, const WeightSource& source,
+                         const LoadOptions& options)
+    : config_(config) {
+  compute_ = options.compute.value_or(DType::bf16);
+  build(source, options, "the model");
+}
+
+ModelOptions LoadedModel::model_options() const {
+  return {compute_, false, false, 1, 1, max_tokens_};
+}
+
+void LoadedModel::build(const WeightSource& source, const LoadOptions& options,
+                        const std::string& name) {
+  const int64_t limit = config_.max_position_embeddings;
+  max_tokens_ = options.max_tokens ? options.max_tokens : limit;
+  if (max_tokens_ > limit)
+    fail_usage("{} tokens are asked for, but {} handles {} (max_position_embeddings)", max_tokens_,
+               name, limit);
+  const int64_t cached = options.cache_tokens ? options.cache_tokens : max_tokens_;
+  pages_ = (cached + page_tokens - 1) / page_tokens;
+  batch_tokens_ = std::min(options.batch_tokens, pages_ * page_tokens);
+  batch_logits_ = std::min(options.batch_logits, batch_tokens_);
+  plan(source, model_options(), name, options.quiet);
   arena_ = Arena(planned_bytes_);
-  weights_ = std::make_unique<Weights>(stored_.config, arena_, false);
-  load_weights(path_, *weights_);
-  model_ = std::make_unique<Transformer>(stored_.config, *weights_, arena_, model_options);
+  weights_ = std::make_unique<Weights>(config_, arena_, source);
+  weights_->load();
+  model_ = std::make_unique<Transformer>(config_, *weights_, arena_, model_options());
   model_->refresh();
-  cache_ = model_->allocate_cache(arena_, capacity_);
-  logits_ = arena_.allocate(DType::f32, {chunk_, stored_.config.vocab_size});
+  pools_ = model_->allocate_pages(arena_, pages_);
+  logits_ = arena_.allocate(DType::f32, {batch_logits_, config_.vocab_size});
 }
 
 // The same allocations on a counting arena, with the largest forward pass of either form.
-void LoadedModel::plan(const ModelOptions& options) {
+void LoadedModel::plan(const WeightSource& source, const ModelOptions& options,
+                       const std::string& name, bool quiet) {
   Arena counting = Arena::counting();
-  const Weights weights(stored_.config, counting, false);
-  const Transformer model(stored_.config, weights, counting, options);
-  Transformer::Cache cache = model.allocate_cache(counting, capacity_);
-  counting.allocate(DType::f32, {chunk_, stored_.config.vocab_size});
-  cache.length = capacity_ - chunk_;
-  const std::vector<int32_t> tokens(static_cast<size_t>(chunk_));
+  const Weights weights(config_, counting, source);
+  const Transformer model(config_, weights, counting, options);
+  const std::vector<KvPages> pools = model.allocate_pages(counting, pages_);
+  counting.allocate(DType::f32, {batch_logits_, config_.vocab_size});
+  const std::vector<int32_t> tokens(static_cast<size_t>(batch_tokens_));
+  const int64_t past = std::max<int64_t>(0, max_tokens_ - batch_tokens_);
+  const int64_t mark = counting.mark();
   for (const AttentionForm form : {AttentionForm::expanded, AttentionForm::absorbed}) {
-    const int64_t mark = counting.mark();
-    model.forward_cached(tokens, cache, form, counting);
+    const Batch batch{counting.allocate(DType::i32, {batch_tokens_}),
+                      {{0, batch_tokens_, past, {}, form}}};
+    const Tensor hidden = model.forward_cached(tokens, batch, pools, counting);
+    counting.allocate(DType::f32, {batch_logits_, config_.hidden_size});
+    model.logits(Tensor(), hidden.slice_rows(0, batch_logits_), counting);
     counting.release(mark);
   }
   planned_bytes_ = counting.high_water();
-  info("memory plan: {:.2f} GiB for {} with {} tokens of context", planned_bytes_ / 1073741824.0,
-       path_.string(), capacity_);
+  if (!quiet)
+    info("memory plan: {:.2f} GiB for {} with {} tokens of context", gibibytes(planned_bytes_),
+         name, pages_ * page_tokens);
   if (planned_bytes_ > machine().memory_bytes)
-    fail("{} needs {:.1f} GiB, this machine grants {:.1f} GiB; a shorter context needs less",
-         path_.string(), planned_bytes_ / 1073741824.0, machine().memory_bytes / 1073741824.0);
+    fail("{} needs {:.1f} GiB, this machine grants {:.1f} GiB; a shorter context needs less", name,
+         gibibytes(planned_bytes_), gibibytes(machine().memory_bytes));
 }
 
 const Tokenizer& LoadedModel::tokenizer() {
-  if (!tokenizer_) tokenizer_.emplace(load_tokenizer(path_, stored_.config));
+  require(source_ != nullptr, "a model in memory has no tokenizer of its own");
+  if (!tokenizer_) tokenizer_.emplace(source_->tokenizer());
   return *tokenizer_;
 }
 
-Tensor LoadedModel::run_chunk(std::span<const int32_t> tokens, AttentionForm form) {
-  const int64_t mark = arena_.mark(), count = static_cast<int64_t>(tokens.size());
-  const Tensor logits = logits_.slice_rows(0, count);
-  model_->logits(logits, model_->forward_cached(tokens, cache_, form, arena_));
+Tensor LoadedModel::forward(std::span<const int32_t> tokens, std::vector<BatchSegment> segments,
+                            std::span<const int32_t> logit_rows) {
+  const int64_t count = static_cast<int64_t>(tokens.size());
+  const int64_t wanted = static_cast<int64_t>(logit_rows.size());
+  require(count <= batch_tokens_ && wanted <= batch_logits_, "a batch of {} tokens, {} logits",
+          count, wanted);
+  const int64_t mark = arena_.mark();
+  const Batch batch{arena_.allocate(DType::i32, {count}), std::move(segments)};
+  for (const BatchSegment& segment : batch.segments) {
+    require(segment.keys() <= max_tokens_, "{} tokens in a context of {}", segment.keys(),
+            max_tokens_);
+    for (int64_t row = segment.row_begin; row < segment.row_end; ++row) {
+      const int64_t position = segment.past + row - segment.row_begin;
+      if (tokens[row] < 0 || tokens[row] >= config_.vocab_size)
+        fail("token id {} at position {} is outside of the vocabulary of {}", tokens[row], position,
+             config_.vocab_size);
+      batch.positions.as<int32_t>()[row] = static_cast<int32_t>(position);
+    }
+  }
+  const Tensor hidden = model_->forward_cached(tokens, batch, pools_, arena_);
+  const Tensor logits = logits_.slice_rows(0, wanted);
+  if (wanted) model_->logits(logits, gather_rows(hidden, logit_rows, arena_), arena_);
   arena_.release(mark);
   return logits;
-}
-
-std::span<const float> LoadedModel::next_logits(std::span<const int32_t> tokens,
-                                                AttentionForm form) {
-  std::span<const float> last;
-  run(tokens, form, [&](int64_t, const Tensor& logits) {
-    last = {logits.row<float>(logits.rows() - 1), static_cast<size_t>(logits.columns())};
-  });
-  return last;
 }
 
 }  // namespace minke

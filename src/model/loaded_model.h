@@ -1,67 +1,68 @@
 #pragma once
-// A model read from disk and ready for inference, with its tokenizer.
+// A model read from disk and ready for inference, with its pages and its tokenizer.
 
 #include <memory>
 #include <optional>
 
-#include "base/files.h"
-#include "model/checkpoint.h"
+#include "model/model_source.h"
 #include "model/transformer.h"
-#include "text/tokenizer.h"
 
 namespace minke {
 
 // What a caller may ask of a loaded model.
 struct LoadOptions {
-  std::optional<DType> compute;  // nothing: the dtype that the files have
-  int64_t max_tokens = 0;        // positions that the cache must hold; 0: the model's limit
-  int64_t chunk = 256;           // tokens of one forward pass at most
+  std::optional<DType> compute;  // nothing: the dtype that suits the files
+  int64_t max_tokens = 0;        // of the longest sequence; 0: the model's limit
+  int64_t cache_tokens = 0;      // that the pages hold, all sequences together; 0: max_tokens
+  int64_t batch_tokens = 256;    // rows of one forward pass at most
+  int64_t batch_logits = 256;    // rows of one pass whose logits are wanted, at most
+  bool quiet = false;            // no line about the memory plan
 };
 
-// Owns weights, packed matrices, one sequence's cache and scratch. Movable; not thread-safe.
+// Owns weights, packed matrices, pages and scratch. Not thread-safe; parallel inside.
 class LoadedModel {
  public:
-  // path: a Hugging Face directory, or a run's folder, which stands for its newest checkpoint.
-  // Tells the memory plan before it loads and refuses what this machine cannot hold.
-  LoadedModel(const fs::path& path, const LoadOptions& options);
+  // path: see ModelSource::open(). Tells the memory plan before it loads and refuses what this
+  // machine cannot hold.
+  LoadedModel(const fs::path& path, const LoadOptions& options)
+      : LoadedModel(ModelSource::open(path), options) {}
+  LoadedModel(ModelSource source, const LoadOptions& options);
+  // A model whose weights are in memory already, such as a trainer's; `source` must outlive it.
+  LoadedModel(const ModelConfig& config, const WeightSource& source, const LoadOptions& options);
 
-  const ModelConfig& config() const { return stored_.config; }
+  const ModelConfig& config() const { return config_; }
   DType compute() const { return compute_; }
-  int64_t capacity() const { return capacity_; }  // positions in the cache
-  int64_t chunk() const { return chunk_; }
-  int64_t cached() const { return cache_.length; }
+  int64_t max_tokens() const { return max_tokens_; }
+  int64_t pages() const { return pages_; }
+  int64_t batch_tokens() const { return batch_tokens_; }
+  int64_t batch_logits() const { return batch_logits_; }
   int64_t planned_bytes() const { return planned_bytes_; }
-
   // The tokenizer beside the model; an Error if there is none.
   const Tokenizer& tokenizer();
 
-  // Forgets the sequence.
-  void clear() { cache_.length = 0; }
-  // Runs tokens that follow what is cached, in chunks, prompt tokens expanded and generated ones
-  // absorbed as the caller says. For each chunk calls rows(first, logits), logits f32 [chunk,
-  // vocab].
-  template <typename Rows>
-  void run(std::span<const int32_t> tokens, AttentionForm form, Rows&& rows) {
-    for (size_t begin = 0; begin < tokens.size(); begin += static_cast<size_t>(chunk_))
-      rows(static_cast<int64_t>(begin),
-           run_chunk(tokens.subspan(begin, std::min(tokens.size() - begin, size_t(chunk_))), form));
-  }
-  // The logits after the last of these tokens, f32 [vocab]; valid until the next call.
-  std::span<const float> next_logits(std::span<const int32_t> tokens, AttentionForm form);
+  // Packs the weights anew, after the source's have changed. What the pages hold is then stale.
+  void refresh() { model_->refresh(); }
+
+  // One forward pass: `tokens` are the rows of the segments. Returns the logits of some rows, f32
+  // [logit_rows, vocab], valid until the next call.
+  Tensor forward(std::span<const int32_t> tokens, std::vector<BatchSegment> segments,
+                 std::span<const int32_t> logit_rows);
 
  private:
-  Tensor run_chunk(std::span<const int32_t> tokens, AttentionForm form);
-  void plan(const ModelOptions& options);
+  void build(const WeightSource& source, const LoadOptions& options, const std::string& name);
+  void plan(const WeightSource& source, const ModelOptions& options, const std::string& name,
+            bool quiet);
+  ModelOptions model_options() const;
 
-  fs::path path_;
-  StoredModel stored_;
-  DType compute_;
-  int64_t capacity_, chunk_, planned_bytes_ = 0;
+  std::unique_ptr<ModelSource> source_;  // of a model from disk
+  ModelConfig config_;
+  DType compute_ = DType::bf16;
+  int64_t max_tokens_ = 0, pages_ = 0, batch_tokens_ = 0, batch_logits_ = 0, planned_bytes_ = 0;
   Arena arena_ = Arena::counting();
   std::unique_ptr<Weights> weights_;
   std::unique_ptr<Transformer> model_;
-  Transformer::Cache cache_;
-  Tensor logits_;  // f32 [chunk, vocab]
+  std::vector<KvPages> pools_;
+  Tensor logits_;  // f32 [batch_logits, vocab]
   std::optional<Tokenizer> tokenizer_;
 };
 

@@ -98,6 +98,11 @@ StoredMatrix ModelSource::get(std::string_view name, std::span<const int64_t> sh
   return *matrix;
 }
 
+DType ModelSource::dtype() const {
+  const auto embedding = find("model.embed_tokens.weight");
+  return embedding && embedding->format == BlockFormat::f32 ? DType::f32 : DType::bf16;
+}
+
 Tokenizer ModelSource::tokenizer() const {
   if (!gguf_) return load_tokenizer(path_, config_);
   Tokenizer tokenizer = load_gguf_tokenizer(*gguf_);

@@ -14,6 +14,7 @@
 #include "config/model_config.h"
 #include "io/gguf.h"
 #include "io/safetensors.h"
+#include "layers/weights.h"
 #include "tensor/block_format.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -21,7 +22,7 @@
 namespace minke {
 
 // Owns the mapped files; what it hands out belongs to it. Const members are thread-safe. Movable.
-class ModelSource {
+class ModelSource : public WeightSource {
  public:
   // What is missing or damaged is an Error that names it.
   static ModelSource open(const fs::path& path);
@@ -36,7 +37,10 @@ class ModelSource {
   // a matrix of one row, or of one column where its elements are permuted. A GGUF file without
   // kv_b_proj has `...self_attn.k_b_proj.weight` [heads * kv_lora, nope], each head transposed, and
   // `...self_attn.v_b_proj.weight` [heads * v, kv_lora].
-  std::optional<StoredMatrix> find(std::string_view name) const;
+  std::optional<StoredMatrix> find(std::string_view name) const override;
+  std::string where() const override { return path_.string(); }
+  // The dtype of activations that suits the stored weights: f32 if they are f32, otherwise bf16.
+  DType dtype() const;
   bool contains(std::string_view name) const { return find(name).has_value(); }
   // An Error when it is missing or has another shape; a vector's shape is [n].
   StoredMatrix get(std::string_view name, std::span<const int64_t> shape) const;

@@ -1,12 +1,33 @@
 #include "model/score.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "kernels/loss.h"
 
 namespace minke {
+namespace {
+
+// Runs one sequence in chunks through the first pages; rows(first, logits) for each chunk.
+template <typename Rows>
+void run_prompt(LoadedModel& model, std::span<const int32_t> tokens, Rows&& rows) {
+  std::vector<int32_t> pages(static_cast<size_t>(model.pages()));
+  std::iota(pages.begin(), pages.end(), 0);
+  const int64_t count = static_cast<int64_t>(tokens.size());
+  for (int64_t begin = 0; begin < count; begin += model.batch_logits()) {
+    const int64_t chunk = std::min(count - begin, model.batch_logits());
+    std::vector<int32_t> all(static_cast<size_t>(chunk));
+    std::iota(all.begin(), all.end(), 0);
+    const BatchSegment segment{0, chunk, begin, pages, AttentionForm::expanded};
+    rows(begin, model.forward(tokens.subspan(begin, chunk), {segment}, all));
+  }
+}
+
+}  // namespace
 
 Scores score_tokens(LoadedModel& model, std::span<const int32_t> tokens,
                     const std::function<void(const Tensor& logits)>& on_logits) {
-  const int64_t count = static_cast<int64_t>(tokens.size()), context = model.capacity();
+  const int64_t count = static_cast<int64_t>(tokens.size()), context = model.max_tokens();
   if (on_logits && count > context)
     fail_usage(
         "{} tokens, but the model's context holds {}; logits are written for one context only",
@@ -27,9 +48,8 @@ Scores score_tokens(LoadedModel& model, std::span<const int32_t> tokens,
   };
   for (int64_t begin = 0;; begin += std::max<int64_t>(1, context / 2)) {
     const int64_t end = std::min(count, begin + context);
-    model.clear();
-    model.run(tokens.subspan(begin, end - begin), AttentionForm::expanded,
-              [&](int64_t first, const Tensor& logits) { score_rows(begin + first, logits); });
+    run_prompt(model, tokens.subspan(begin, end - begin),
+               [&](int64_t first, const Tensor& logits) { score_rows(begin + first, logits); });
     if (end == count) break;
   }
   for (const auto& value : scores.log_probabilities) scores.nats -= value.value_or(0.0);

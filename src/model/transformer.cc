@@ -1,7 +1,6 @@
 #include "model/transformer.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "kernels/elementwise.h"
 #include "kernels/loss.h"
@@ -38,8 +37,7 @@ Transformer::Transformer(const ModelConfig& config, const Weights& weights, Aren
                          const ModelOptions& options)
     : config_(config),
       options_(options),
-      embedding_(weights.weight("model.embed_tokens.weight")),
-      embedding_gradient_(weights.gradient({"model.embed_tokens.weight"})),
+      embedding_(builder_of(config, weights, arena, options)),
       rotary_(config, arena, options.max_positions),
       norm_(builder_of(config, weights, arena, options), "model.norm.weight"),
       head_(builder_of(config, weights, arena, options)) {
@@ -137,7 +135,7 @@ void Transformer::load_windows(std::span<const int32_t> windows) {
 
 void Transformer::forward() {
   TrainingState& state = *training_;
-  embedding_forward(state.embedded, embedding_, state.shifted[0]);
+  embedding_.forward(state.embedded, state.shifted[0]);
   const Tensor* x = &state.embedded;
   for (size_t i = 0; i < blocks_.size(); ++i) {
     blocks_[i].forward(*x, state.blocks[i], state.scratch, state.rows);
@@ -174,7 +172,7 @@ void Transformer::forward_mtp(const StepOptions& step, StepLosses& losses) {
       depth() ? static_cast<float>(step.gradient_scale * step.mtp_lambda / depth()) : 0.0f;
   for (int64_t k = 1; k <= depth(); ++k) {
     MtpModule::Activations& saved = state.mtp[k - 1];
-    embedding_forward(saved.embedding, embedding_, state.shifted[k]);
+    embedding_.forward(saved.embedding, state.shifted[k]);
     const Tensor& hidden = k == 1 ? state.blocks.back().output : state.mtp[k - 2].block.output;
     mtp_[k - 1].forward(hidden, saved, state.scratch, state.rows);
     losses.mtp.push_back(
@@ -191,7 +189,7 @@ void Transformer::backward(const StepOptions& step, StepLosses& losses) {
     losses.balance += mtp_[k - 1].backward(
         state.dx[k], state.dnormed[k], state.dx[k - 1], state.dembedding, hidden, state.mtp[k - 1],
         state.mtp_scratch[k - 1], state.scratch, state.rows, balance);
-    embedding_backward(embedding_gradient_, state.dembedding, state.shifted[k]);
+    embedding_.backward(state.dembedding, state.shifted[k]);
   }
   const Tensor& dx = state.dx[0];
   norm_.backward(dx, state.dnormed[0], state.blocks.back().output, true);
@@ -200,44 +198,38 @@ void Transformer::backward(const StepOptions& step, StepLosses& losses) {
     losses.balance +=
         blocks_[i].backward(dx, x, state.blocks[i], state.scratch, state.rows, balance);
   }
-  embedding_backward(embedding_gradient_, dx, state.shifted[0]);
+  embedding_.backward(dx, state.shifted[0]);
 }
 
-void Transformer::training_logits(const Tensor& out) const {
-  require(training_ != nullptr,
-          "logits of a training pass are asked of a model that does not train");
-  head_.logits(out, training_->normed[0]);
+std::vector<KvPages> Transformer::allocate_pages(Arena& arena, int64_t pages) const {
+  std::vector<KvPages> pools;
+  for (const Block& block : blocks_) pools.push_back(block.allocate_pages(arena, pages));
+  return pools;
 }
 
-Transformer::Cache Transformer::allocate_cache(Arena& arena, int64_t capacity) const {
-  Cache cache;
-  for (const Block& block : blocks_)
-    cache.layers.push_back(block.mla().allocate_cache(arena, capacity));
-  return cache;
-}
-
-Tensor Transformer::forward_cached(std::span<const int32_t> tokens, Cache& cache,
-                                   AttentionForm form, Arena& arena) const {
+Tensor Transformer::forward_cached(std::span<const int32_t> tokens, const Batch& batch,
+                                   std::span<const KvPages> pages, Arena& arena) const {
   const int64_t count = static_cast<int64_t>(tokens.size());
-  const Tensor normed = arena.allocate(options_.compute, {count, config_.hidden_size});
+  const Tensor x = arena.allocate(DType::f32, {count, config_.hidden_size});
   const int64_t mark = arena.mark();
   const Tensor ids = arena.allocate(DType::i32, {count});
-  const Tensor positions = arena.allocate(DType::i32, {count});
-  const Tensor x = arena.allocate(DType::f32, {count, config_.hidden_size});
   if (!arena.is_counting()) {
     std::copy(tokens.begin(), tokens.end(), ids.as<int32_t>());
-    std::iota(positions.as<int32_t>(), positions.as<int32_t>() + count,
-              static_cast<int32_t>(cache.length));
-    embedding_forward(x, embedding_, ids);
+    embedding_.forward(x, ids);
   }
-  for (size_t i = 0; i < blocks_.size(); ++i)
-    blocks_[i].forward_cached(x, cache.layers[i], cache.length, positions, form, arena);
+  for (size_t i = 0; i < blocks_.size(); ++i) blocks_[i].forward_cached(x, pages[i], batch, arena);
+  arena.release(mark);
+  return x;
+}
+
+void Transformer::logits(const Tensor& out, const Tensor& hidden, Arena& arena) const {
+  const int64_t mark = arena.mark();
+  const Tensor normed = arena.allocate(options_.compute, {hidden.rows(), config_.hidden_size});
   if (!arena.is_counting()) {
-    norm_.forward(normed, x);
-    cache.length += count;
+    norm_.forward(normed, hidden);
+    head_.logits(out, normed);
   }
   arena.release(mark);
-  return normed;
 }
 
 }  // namespace minke

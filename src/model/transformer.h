@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "layers/embedding.h"
 #include "layers/lm_head.h"
 #include "layers/mtp.h"
 
@@ -56,9 +57,6 @@ class Transformer {
   // The main loss alone, Σ over the tokens of the first `count` windows.
   double evaluate(std::span<const int32_t> windows, int64_t count);
 
-  // The logits f32 [sequences·sequence_length, vocab] of the last of these two calls' main model.
-  void training_logits(const Tensor& out) const;
-
   // Tokens that each expert of each MoE layer (MTP modules' after the main model's) got in
   // forward_backward() since the last reset; [layers, E].
   std::vector<std::vector<int64_t>>& expert_loads() { return loads_; }
@@ -66,19 +64,14 @@ class Transformer {
   // The balancing bias of each of those layers, f32 [E]; empty tensors for gates without one.
   std::vector<Tensor> expert_biases() const;
 
-  // Inference: one sequence's cache in all layers.
-  struct Cache {
-    std::vector<Mla::Cache> layers;
-    int64_t length = 0;  // positions filled
-  };
-  Cache allocate_cache(Arena& arena, int64_t capacity) const;
-  // Runs tokens that follow the cache and returns the final norm's output [T, hidden], in the
-  // arena, which the caller releases. On a counting arena it only counts, and leaves the cache as
-  // it is. Errors: a token id outside the vocabulary, a full cache.
-  Tensor forward_cached(std::span<const int32_t> tokens, Cache& cache, AttentionForm form,
-                        Arena& arena) const;
-  // logits f32 [T, vocab] of such rows.
-  void logits(const Tensor& out, const Tensor& normed) const { head_.logits(out, normed); }
+  // Inference: the pools of all layers, of so many pages.
+  std::vector<KvPages> allocate_pages(Arena& arena, int64_t pages) const;
+  // Runs a batch and returns what the last block gives, f32 [T, hidden], in the arena, which the
+  // caller releases. A counting arena only counts. Errors: a token id outside the vocabulary.
+  Tensor forward_cached(std::span<const int32_t> tokens, const Batch& batch,
+                        std::span<const KvPages> pages, Arena& arena) const;
+  // logits f32 [rows, vocab] of such rows.
+  void logits(const Tensor& out, const Tensor& hidden, Arena& arena) const;
 
   const ModelConfig& config() const { return config_; }
 
@@ -94,7 +87,7 @@ class Transformer {
 
   ModelConfig config_;
   ModelOptions options_;
-  Tensor embedding_, embedding_gradient_;  // f32 [vocab, hidden]
+  Embedding embedding_;
   RotaryTable rotary_;
   std::vector<Block> blocks_;
   RmsNorm norm_;

@@ -6,10 +6,12 @@
 
 #include <cmath>
 #include <functional>
+#include <numeric>
 
 #include "base/random.h"
 #include "base/threads.h"
 #include "kernels/isa.h"
+#include "model/loaded_model.h"
 
 namespace minke {
 namespace {
@@ -286,35 +288,35 @@ INSTANTIATE_TEST_SUITE_P(Model, Contract, testing::ValuesIn(contract_configs()),
                                   std::to_string(info.index);
                          });
 
-// Inference on the same weights.
+// Inference on the same weights, through pages in an order of their own.
 struct Inference {
-  Inference(const ModelConfig& config, const Weights& weights, DType compute, int64_t capacity)
-      : config(config), options{compute, false, false, 1, 1, capacity} {
-    Arena counting = Arena::counting();
-    Transformer planned(config, weights, counting, options);
-    auto cache_plan = planned.allocate_cache(counting, capacity);
-    const std::vector<int32_t> tokens(static_cast<size_t>(capacity));
-    planned.forward_cached(tokens, cache_plan, AttentionForm::expanded, counting);
-    planned.forward_cached(tokens, cache_plan, AttentionForm::absorbed, counting);
-    arena = Arena(counting.high_water() + capacity * config.vocab_size * 4 + 64);
-    model = std::make_unique<Transformer>(config, weights, arena, options);
-    model->refresh();
-    cache = model->allocate_cache(arena, capacity);
+  Inference(const ModelConfig& config, const Weights& weights, DType compute)
+      : source(weights), model(config, source, load_options(compute)) {}
+
+  static LoadOptions load_options(DType compute) {
+    LoadOptions options;
+    options.compute = compute;
+    options.max_tokens = 64;
+    options.cache_tokens = 3 * page_tokens;
+    options.batch_tokens = 16;
+    options.quiet = true;
+    return options;
   }
-  // Logits of the tokens' rows.
-  std::vector<float> run(std::span<const int32_t> tokens, AttentionForm form) {
-    const int64_t mark = arena.mark(), count = static_cast<int64_t>(tokens.size());
-    const Tensor logits = arena.allocate(DType::f32, {count, config.vocab_size});
-    model->logits(logits, model->forward_cached(tokens, cache, form, arena));
-    const std::vector<float> values(logits.as<float>(), logits.as<float>() + logits.size());
-    arena.release(mark);
-    return values;
+  // Logits of the rows of several segments.
+  std::vector<float> run(std::span<const int32_t> tokens, std::vector<BatchSegment> segments) {
+    std::vector<int32_t> all(tokens.size());
+    std::iota(all.begin(), all.end(), 0);
+    const Tensor logits = model.forward(tokens, std::move(segments), all);
+    return std::vector<float>(logits.as<float>(), logits.as<float>() + logits.size());
   }
-  ModelConfig config;
-  ModelOptions options;
-  Arena arena = Arena::counting();
-  std::unique_ptr<Transformer> model;
-  Transformer::Cache cache;
+  // Of tokens that follow `past` others of one sequence.
+  std::vector<float> run(std::span<const int32_t> tokens, int64_t past, AttentionForm form) {
+    return run(tokens, {{0, static_cast<int64_t>(tokens.size()), past, pages[0], form}});
+  }
+
+  FlatSource source;
+  LoadedModel model;
+  std::vector<std::vector<int32_t>> pages = {{2}, {0}};  // of two sequences
 };
 
 TEST(Transformer, ChunksGiveTheBitsOfTheWholeAndAbsorbedIsClose) {
@@ -326,16 +328,19 @@ TEST(Transformer, ChunksGiveTheBitsOfTheWholeAndAbsorbedIsClose) {
       const std::vector<int32_t> tokens(f.windows.begin(), f.windows.begin() + 8);
       const std::span<const int32_t> all(tokens);
       const auto whole =
-          Inference(config, *f.weights, compute, 8).run(all, AttentionForm::expanded);
-      Inference chunked(config, *f.weights, compute, 8);
+          Inference(config, *f.weights, compute).run(all, 0, AttentionForm::expanded);
+      Inference chunked(config, *f.weights, compute);
       std::vector<float> parts;
-      for (const auto& chunk : {all.subspan(0, 3), all.subspan(3, 1), all.subspan(4)})
-        for (const float value : chunked.run(chunk, AttentionForm::expanded))
+      int64_t past = 0;
+      for (const auto& chunk : {all.subspan(0, 3), all.subspan(3, 1), all.subspan(4)}) {
+        for (const float value : chunked.run(chunk, past, AttentionForm::expanded))
           parts.push_back(value);
+        past += static_cast<int64_t>(chunk.size());
+      }
       EXPECT_EQ(whole, parts);
 
       const auto absorbed =
-          Inference(config, *f.weights, compute, 8).run(all, AttentionForm::absorbed);
+          Inference(config, *f.weights, compute).run(all, 0, AttentionForm::absorbed);
       double worst = 0, largest = 0;
       for (size_t i = 0; i < whole.size(); ++i) {
         worst = std::max(worst, std::abs(static_cast<double>(whole[i]) - absorbed[i]));
@@ -343,6 +348,27 @@ TEST(Transformer, ChunksGiveTheBitsOfTheWholeAndAbsorbedIsClose) {
       }
       EXPECT_LT(worst / largest, compute == DType::f32 ? 1e-5 : 0.05);
     }
+  }
+}
+
+// Two sequences in one batch, one growing (absorbed) and one with a prompt, as each of them alone.
+TEST(Deepseek, ABatchGivesTheBitsOfEachSequenceAlone) {
+  const ModelConfig config = tiny_config();
+  for (const DType compute : {DType::f32, DType::bf16}) {
+    Fixture f(config, compute, false);
+    const std::span<const int32_t> all(f.windows);
+    const auto first = all.subspan(0, 5), next = all.subspan(5, 1), second = all.subspan(6, 4);
+    Inference alone(config, *f.weights, compute);
+    alone.run(first, 0, AttentionForm::expanded);
+    std::vector<float> expected = alone.run(next, 5, AttentionForm::absorbed);
+    for (const float x :
+         Inference(config, *f.weights, compute).run(second, 0, AttentionForm::expanded))
+      expected.push_back(x);
+    Inference together(config, *f.weights, compute);
+    together.run(first, 0, AttentionForm::expanded);
+    const std::vector<BatchSegment> batch = {{0, 1, 5, together.pages[0], AttentionForm::absorbed},
+                                             {1, 5, 0, together.pages[1], AttentionForm::expanded}};
+    EXPECT_EQ(together.run(all.subspan(5, 5), batch), expected);
   }
 }
 

@@ -58,4 +58,21 @@ int64_t block_format_bytes(BlockFormat format, int64_t elements) {
   return elements / layout.elements * layout.bytes;
 }
 
+StoredMatrix StoredMatrix::slice_rows(int64_t begin, int64_t end) const {
+  require(0 <= begin && begin <= end && end <= rows, "rows {} to {} of {}", begin, end, rows);
+  StoredMatrix slice = *this;
+  slice.rows = end - begin;
+  if (row_order)
+    slice.row_order = row_order + begin;
+  else
+    slice.data = data + begin * row_bytes();
+  if (scales) {
+    require(begin % f8_scale_block == 0 && !row_order, "rows from {} of a matrix with f8 scales",
+            begin);
+    const int64_t across = (columns + f8_scale_block - 1) / f8_scale_block;
+    slice.scales = scales + begin / f8_scale_block * across * sizeof(float);
+  }
+  return slice;
+}
+
 }  // namespace minke

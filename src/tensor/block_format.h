@@ -56,6 +56,8 @@ struct StoredMatrix {
   const std::byte* row(int64_t r) const {
     return data + (row_order ? row_order[r] : r) * row_bytes();
   }
+  // Rows [begin, end). Those of f8_e4m3 begin at a multiple of 128, as their scales do.
+  StoredMatrix slice_rows(int64_t begin, int64_t end) const;
 };
 
 }  // namespace minke

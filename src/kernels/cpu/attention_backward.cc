@@ -91,7 +91,7 @@ class KeyHead {
     key_begin_ = begin;
     key_count_ = count;
     const int64_t first_key = s_.key_begin + begin;
-    const char* rows = gather_keys(math_, shape_, x_.keys, first_key, count, key_head_);
+    const char* rows = gather_keys(math_, shape_, x_.keys, s_, first_key, count, key_head_);
     right_from_rows(math_, score_, scratch(key_panels_slot, key_block * row_), rows, row_, count,
                     shape_.width);
     char* values = scratch(value_panels_slot, key_block * dout_row_);

@@ -30,14 +30,16 @@ void copy_query(const Arithmetic& math, const AttentionShape& shape, char* out, 
 }
 
 char* gather_keys(const Arithmetic& math, const AttentionShape& shape, const AttentionKeys& keys,
-                  int64_t begin, int64_t count, int64_t key_head) {
+                  const AttentionSequence& sequence, int64_t begin, int64_t count,
+                  int64_t key_head) {
   const int64_t row = math.bytes(shape.width);
   char* out = scratch(key_rows_slot, key_block * row);
   for (int64_t i = 0; i < count; ++i) {
-    prefetch(address(keys.k, begin + i + rows_ahead, key_head), math.bytes(shape.nope));
-    prefetch(address(keys.v, begin + i, key_head), math.bytes(shape.v_dim));
-    copy_parts(math, shape, out + i * row, address(keys.k, begin + i, key_head),
-               shape.rope > 0 ? address(keys.k_rope, begin + i, 0) : nullptr);
+    const int64_t key = sequence.key_row(begin + i);
+    prefetch(address(keys.k, key + rows_ahead, key_head), math.bytes(shape.nope));
+    prefetch(address(keys.v, key, key_head), math.bytes(shape.v_dim));
+    copy_parts(math, shape, out + i * row, address(keys.k, key, key_head),
+               shape.rope > 0 ? address(keys.k_rope, key, 0) : nullptr);
   }
   return out;
 }

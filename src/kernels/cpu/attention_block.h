@@ -51,6 +51,7 @@ enum AttentionSlot : int {
   dk_slot,
   dv_slot,
   statistics_slot,
+  value_rows_slot,
 };
 
 inline float* float_scratch(int slot, int64_t count) {
@@ -65,9 +66,11 @@ void copy_parts(const Arithmetic& math, const AttentionShape& shape, char* out, 
 void copy_query(const Arithmetic& math, const AttentionShape& shape, char* out, const Tensor& q,
                 int64_t query, int64_t head);
 
-// Keys [begin, begin + count) of a key head as padded rows, in scratch; asks for their values too.
+// Keys [begin, begin + count) of a sequence and a key head as padded rows, in scratch; asks for
+// their values too.
 char* gather_keys(const Arithmetic& math, const AttentionShape& shape, const AttentionKeys& keys,
-                  int64_t begin, int64_t count, int64_t key_head);
+                  const AttentionSequence& sequence, int64_t begin, int64_t count,
+                  int64_t key_head);
 
 // Panels for a product with each of these rows, `inner` elements of which the product takes
 // math.padded(inner); sets b, b_panel, panels and steps.

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -12,6 +13,9 @@ namespace minke::cpu {
 namespace {
 
 constexpr int64_t max_task_rows = 8 * row_block;
+// Keys whose sums are taken together. The parts of longer sequences are joined in order, so that
+// threads may share the keys of one query; a whole number of blocks.
+constexpr int64_t key_part = 1024;
 
 // Rows of one task. A task packs its keys once for all its rows, so more rows are better, as long
 // as their sums stay in the cache.
@@ -19,8 +23,25 @@ int64_t rows_of_task(const AttentionShape& shape) {
   return shape.v_dim <= 128 ? max_task_rows : 2 * row_block;
 }
 
-// One task: rows, a row being a query and one of the heads that share the key head, against all
-// keys that they see.
+// Softmax over some keys for each of some rows: the sums so far, not yet divided by `total`.
+struct Sums {
+  float* maximum;  // [rows]
+  float* total;    // [rows]
+  float* out;      // [rows, out_row]
+};
+
+// into ← the sums over the keys of both, for one row of `width` numbers.
+void join(float& maximum, float& total, float* out, float other_maximum, float other_total,
+          const float* other, int64_t width) {
+  const float highest = std::max(maximum, other_maximum);
+  const float mine = std::exp(maximum - highest), others = std::exp(other_maximum - highest);
+  for (int64_t i = 0; i < width; ++i) out[i] = out[i] * mine + other[i] * others;
+  total = total * mine + other_total * others;
+  maximum = highest;
+}
+
+// One task: rows, a row being a query and one of the heads that share the key head, against parts
+// of the keys that they see.
 class Rows {
  public:
   Rows(const Arithmetic& math, const AttentionShape& shape, const AttentionSequence& sequence,
@@ -30,24 +51,71 @@ class Rows {
     rows_ = std::min(rows_of_task(shape), all - first_);
     row_bytes_ = math.bytes(shape.width);
     out_row_ = round_up(shape.v_dim, panel_width);
-    out_ = float_scratch(sums_of_rows_slot, rows_ * out_row_);
+    out_ = float_scratch(sums_of_rows_slot, 2 * rows_ * out_row_);
+    joined_ = out_ + rows_ * out_row_;
     queries_ = scratch(query_slot, rows_ * row_bytes_);
     scores_ = float_scratch(scores_slot, row_block * key_block);
     p_ = math.dtype == DType::f32 ? reinterpret_cast<char*>(scores_)
                                   : scratch(p_slot, row_block * math.bytes(key_block));
-    std::fill_n(maximum_, rows_, -std::numeric_limits<float>::infinity());
-    std::fill_n(total_, rows_, 0.0f);
   }
 
-  void run(const Tensor& q, const AttentionKeys& keys, float scale) {
+  int64_t parts() const { return (keys_seen(rows_ - 1) + key_part - 1) / key_part; }
+
+  void load_queries(const Tensor& q) {
     for (int64_t r = 0; r < rows_; ++r)
       copy_query(math_, shape_, queries_ + r * row_bytes_, q, query(r), head(r));
-    const int64_t seen = keys_seen(rows_ - 1);
-    for (int64_t begin = 0; begin < seen; begin += key_block) {
-      pack_keys(keys, begin, std::min(key_block, seen - begin));
+  }
+
+  // The sums over one part of the keys.
+  void run_part(const AttentionKeys& keys, int64_t part, float scale) {
+    std::fill_n(maximum_, rows_, -std::numeric_limits<float>::infinity());
+    std::fill_n(total_, rows_, 0.0f);
+    part_begin_ = part * key_part;
+    const int64_t end = std::min(part_begin_ + key_part, keys_seen(rows_ - 1));
+    for (int64_t begin = part_begin_; begin < end; begin += key_block) {
+      pack_keys(keys, begin, std::min(key_block, end - begin));
       for (int64_t row = 0; row < rows_; row += row_block)
         add_keys(row, std::min(row_block, rows_ - row), begin, scale);
     }
+  }
+
+  // All parts, one after the other.
+  void run(const AttentionKeys& keys, float scale) {
+    for (int64_t part = 0; part < parts(); ++part) {
+      run_part(keys, part, scale);
+      if (part + 1 == parts() && part == 0) return;
+      join_part(part, {maximum_, total_, out_});
+    }
+    take_joined();
+  }
+
+  // The sums of the part that ran last, for join_part() of another object.
+  void copy_sums(const Sums& to) const {
+    std::copy_n(maximum_, rows_, to.maximum);
+    std::copy_n(total_, rows_, to.total);
+    std::copy_n(out_, rows_ * out_row_, to.out);
+  }
+
+  // Adds the sums of a part; parts come in order.
+  void join_part(int64_t part, const Sums& sums) {
+    for (int64_t r = 0; r < rows_; ++r) {
+      const float* from = sums.out + r * out_row_;
+      if (keys_seen(r) <= part * key_part) continue;
+      if (part == 0) {
+        joined_maximum_[r] = sums.maximum[r];
+        joined_total_[r] = sums.total[r];
+        std::copy_n(from, out_row_, joined_ + r * out_row_);
+      } else {
+        join(joined_maximum_[r], joined_total_[r], joined_ + r * out_row_, sums.maximum[r],
+             sums.total[r], from, shape_.v_dim);
+      }
+    }
+  }
+
+  void take_joined() {
+    std::copy_n(joined_maximum_, rows_, maximum_);
+    std::copy_n(joined_total_, rows_, total_);
+    std::swap(out_, joined_);
   }
 
   void write(const Tensor& out, const Tensor& lse) {
@@ -62,6 +130,10 @@ class Rows {
     }
   }
 
+  // f32 numbers of a part's sums.
+  int64_t sums_size() const { return rows_ * (out_row_ + 2); }
+  Sums sums_at(float* block) const { return {block, block + rows_, block + 2 * rows_}; }
+
  private:
   int64_t query(int64_t r) const { return s_.query_begin + (first_ + r) / shape_.group; }
   int64_t head(int64_t r) const { return key_head_ * shape_.group + (first_ + r) % shape_.group; }
@@ -71,12 +143,28 @@ class Rows {
 
   // The keys from `begin` on, counted from the sequence's first.
   void pack_keys(const AttentionKeys& keys, int64_t begin, int64_t count) {
-    const char* rows = gather_keys(math_, shape_, keys, s_.key_begin + begin, count, key_head_);
+    const int64_t first = s_.key_begin + begin;
+    const char* rows = gather_keys(math_, shape_, keys, s_, first, count, key_head_);
     right_from_rows(math_, score_, scratch(key_panels_slot, key_block * row_bytes_), rows,
                     row_bytes_, count, shape_.width);
     char* values = scratch(value_panels_slot, right_bytes(math_, key_block, shape_.v_dim));
-    right_from_columns(math_, weighted_, values, address(keys.v, s_.key_begin + begin, key_head_),
-                       math_.bytes(keys.v.stride[0]), count, shape_.v_dim);
+    int64_t value_row = math_.bytes(keys.v.stride[0]);
+    const char* value = address(keys.v, s_.key_row(first), key_head_);
+    if (s_.pages) value = gather_values(keys, first, count, value_row);
+    right_from_columns(math_, weighted_, values, value, value_row, count, shape_.v_dim);
+  }
+
+  // Values whose pages do not lie one after the other, as rows in scratch.
+  const char* gather_values(const AttentionKeys& keys, int64_t first, int64_t count,
+                            int64_t& value_row) {
+    const char* begin = address(keys.v, s_.key_row(first), key_head_);
+    if (s_.key_row(first + count - 1) == s_.key_row(first) + count - 1) return begin;
+    value_row = math_.bytes(shape_.v_dim);
+    char* out = scratch(value_rows_slot, key_block * value_row);
+    for (int64_t i = 0; i < count; ++i)
+      std::memcpy(out + i * value_row, address(keys.v, s_.key_row(first + i), key_head_),
+                  static_cast<size_t>(value_row));
+    return out;
   }
 
   // Those keys for `rows` rows from `row` on. A key that none of them sees would add exact zeros,
@@ -103,7 +191,8 @@ class Rows {
     float factor[row_block];
     math_.k.softmax(scores, maximum_ + row, total_ + row, factor);
     float* out = out_ + row * out_row_;
-    if (begin > 0) math_.k.scale_rows(out, out_row_, rows, shape_.v_dim, factor);
+    const bool more = begin > part_begin_;
+    if (more) math_.k.scale_rows(out, out_row_, rows, shape_.v_dim, factor);
 
     weighted_.rows = rows;
     weighted_.steps = math_.steps(count);
@@ -112,17 +201,18 @@ class Rows {
     weighted_.a_step = 4;
     weighted_.c = out;
     weighted_.c_row = out_row_;
-    weighted_.load = begin > 0;
+    weighted_.load = more;
     math_.multiply(weighted_);
   }
 
   const Arithmetic& math_;
   const AttentionShape& shape_;
   const AttentionSequence& s_;
-  int64_t key_head_, first_, rows_, row_bytes_, out_row_;
+  int64_t key_head_, first_, rows_, row_bytes_, out_row_, part_begin_ = 0;
   char *queries_, *p_;
-  float *out_, *scores_;
+  float *out_, *joined_, *scores_;
   float maximum_[max_task_rows], total_[max_task_rows];
+  float joined_maximum_[max_task_rows], joined_total_[max_task_rows];
   Product score_{}, weighted_{};
 };
 
@@ -144,6 +234,37 @@ std::vector<Task> tasks_of(const AttentionShape& shape,
   return tasks;
 }
 
+// Few queries on many keys: every part of the keys is a task of its own.
+void attend_in_parts(const std::vector<Task>& tasks,
+                     const std::function<Rows(const Task&)>& rows_of, const Tensor& out,
+                     const Tensor& lse, const Tensor& q, const AttentionKeys& keys, float scale) {
+  std::vector<int64_t> first_part = {0}, first_float = {0};
+  for (const Task& task : tasks) {
+    const Rows rows = rows_of(task);
+    first_part.push_back(first_part.back() + rows.parts());
+    first_float.push_back(first_float.back() + rows.parts() * rows.sums_size());
+  }
+  std::vector<float> sums(static_cast<size_t>(first_float.back()));
+  const auto block = [&](size_t task, int64_t part, const Rows& rows) {
+    return rows.sums_at(sums.data() + first_float[task] + part * rows.sums_size());
+  };
+  parallel_for(first_part.back(), [&](int64_t index) {
+    const size_t task =
+        std::upper_bound(first_part.begin(), first_part.end(), index) - first_part.begin() - 1;
+    Rows rows = rows_of(tasks[task]);
+    rows.load_queries(q);
+    rows.run_part(keys, index - first_part[task], scale);
+    rows.copy_sums(block(task, index - first_part[task], rows));
+  });
+  parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t task) {
+    Rows rows = rows_of(tasks[task]);
+    for (int64_t part = 0; part < rows.parts(); ++part)
+      rows.join_part(part, block(static_cast<size_t>(task), part, rows));
+    rows.take_joined();
+    rows.write(out, lse);
+  });
+}
+
 }  // namespace
 
 void attention_forward(const Tensor& out, const Tensor& lse, const Tensor& q,
@@ -152,10 +273,17 @@ void attention_forward(const Tensor& out, const Tensor& lse, const Tensor& q,
   const Arithmetic math(q.dtype);
   const AttentionShape shape(math, q, keys);
   const std::vector<Task> tasks = tasks_of(shape, sequences);
+  const auto rows_of = [&](const Task& task) {
+    return Rows(math, shape, sequences[task.sequence], task.key_head, task.first_row);
+  };
+  // Both ways join the same parts in the same order, so the choice changes no bit.
+  constexpr int64_t enough = 4;  // tasks a thread, so that threads end together
+  if (static_cast<int64_t>(tasks.size()) < enough * thread_count())
+    return attend_in_parts(tasks, rows_of, out, lse, q, keys, scale);
   parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t index) {
-    const Task& task = tasks[index];
-    Rows rows(math, shape, sequences[task.sequence], task.key_head, task.first_row);
-    rows.run(q, keys, scale);
+    Rows rows = rows_of(tasks[index]);
+    rows.load_queries(q);
+    rows.run(keys, scale);
     rows.write(out, lse);
   });
 }

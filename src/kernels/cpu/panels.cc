@@ -13,7 +13,7 @@ struct Free {
   void operator()(char* p) const { std::free(p); }
 };
 
-constexpr int slots = 20;
+constexpr int slots = 32;
 
 struct Buffer {
   std::unique_ptr<char, Free> data;
@@ -122,6 +122,7 @@ void convert_row(const Kernels& k, char* out, DType out_dtype, const char* in, D
 
 char* scratch(int slot, int64_t bytes) {
   thread_local std::array<Buffer, slots> buffers;
+  require(slot < slots, "scratch slot {} of {}", slot, slots);
   Buffer& buffer = buffers[slot];
   if (buffer.bytes < bytes) {
     const int64_t rounded = round_up(bytes, 4096);

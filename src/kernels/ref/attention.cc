@@ -48,7 +48,7 @@ void forward_row(const Tensor& out, const Tensor& lse, const Tensor& q, const At
   const int64_t count = visible_end(s, query) - s.key_begin;
   std::vector<double> p(count);
   for (int64_t j = 0; j < count; ++j)
-    p[j] = scale * score(q, query, head, keys, s.key_begin + j, key_head);
+    p[j] = scale * score(q, query, head, keys, s.key_row(s.key_begin + j), key_head);
   const double highest = *std::max_element(p.begin(), p.end());
   double total = 0;
   for (double& x : p) total += x = std::exp(x - highest);
@@ -56,7 +56,7 @@ void forward_row(const Tensor& out, const Tensor& lse, const Tensor& q, const At
   for (int64_t d = 0; d < out.shape[2]; ++d) {
     double sum = 0;
     for (int64_t j = 0; j < count; ++j)
-      sum += p[j] * load(keys.v, at(keys.v, s.key_begin + j, key_head, d));
+      sum += p[j] * load(keys.v, at(keys.v, s.key_row(s.key_begin + j), key_head, d));
     store(out, at(out, query, head, d), static_cast<float>(sum / total));
   }
 }

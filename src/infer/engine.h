@@ -1,0 +1,126 @@
+#pragma once
+// The engine: many requests at once on one model. Each step schedules a batch of tokens (one of
+// every answer that grows, and as many prompt tokens as fit), runs it, and hands out the new
+// tokens.
+//
+// What must hold: the same seed gives the same text whatever else is being served and whether
+// tokens are drafted or not. (One exception: a token that was generated earlier and now comes from
+// remembered pages as part of a prompt was computed absorbed instead of expanded.)
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "infer/sampler.h"
+#include "model/loaded_model.h"
+#include "text/tokenizer.h"
+
+namespace minke {
+
+// How MLA computes attention: prompt tokens expanded and generated ones absorbed, or all alike.
+enum class AttentionMode { mixed, absorbed, expanded };
+
+struct EngineOptions {
+  AttentionMode attention = AttentionMode::mixed;
+  int64_t max_sequences = 16;  // answers that grow at once
+  bool prefix_cache = true;
+  int64_t draft_tokens = 0;  // drafted and checked with each token of an answer; 0: none
+};
+
+// What may come next, kept up to date with what came; for constrained decoding. Not thread-safe.
+class TokenGrammar {
+ public:
+  virtual ~TokenGrammar() = default;
+  // Tokens that may come next, the end of the text included where the grammar allows it.
+  virtual const TokenMask& allowed() = 0;
+  virtual void accept(int32_t token) = 0;
+};
+
+enum class FinishReason { none, stop, length, cancelled, error };
+std::string_view finish_reason_name(FinishReason reason);
+
+// What one step adds to an answer.
+struct TokenEvent {
+  std::vector<int32_t> tokens;  // new ones, without the one that ended the text
+  std::string text;  // what can be shown: whole characters, never a part of a stop string
+  std::vector<LogProbabilities> log_probabilities;  // of each token, if asked for
+  FinishReason finish = FinishReason::none;
+  std::string error;        // finish == error
+  std::string stop_string;  // finish == stop: the one that was found, if it was one
+};
+
+struct Request {
+  std::vector<int32_t> prompt;  // at least one token
+  SamplingOptions sampling;
+  int64_t max_tokens = 0;            // of the answer; 0: what the context leaves
+  std::vector<std::string> stop;     // strings that end the answer; they are not part of it
+  std::vector<int32_t> stop_tokens;  // tokens that end it, beside the tokenizer's EOS
+  bool ignore_eos = false;
+  bool skip_special = true;            // special tokens are left out of the text
+  int64_t top_log_probabilities = -1;  // -1: no log-probabilities; n: also of the n most likely
+  std::shared_ptr<TokenGrammar> grammar;
+  // Called inside step(), never after a finish.
+  std::function<void(const TokenEvent& event)> on_tokens;
+};
+
+struct EngineStats {
+  int64_t waiting = 0, running = 0;
+  int64_t pages_used = 0, pages = 0;
+  int64_t prompt_tokens = 0, cached_prompt_tokens = 0, generated_tokens = 0;
+  int64_t drafted_tokens = 0, accepted_tokens = 0;
+  int64_t preemptions = 0, steps = 0;
+};
+
+// submit(), cancel() and stats() may be called by any thread, from on_tokens too; step() by one
+// thread at a time. The model and the tokenizer must outlive the engine.
+class Engine {
+ public:
+  Engine(LoadedModel& model, const Tokenizer& tokenizer, const EngineOptions& options);
+  ~Engine();
+
+  // Queues a request and returns its name. Impossible ones are usage Errors: an empty prompt, a
+  // token outside of the vocabulary, a prompt that the context or the pages cannot hold, sampling
+  // options out of range.
+  uint64_t submit(Request request);
+  // Ends a request; its pages are free before the next step. Its last event says `cancelled`.
+  void cancel(uint64_t id);
+  // One step; false if there was nothing to do.
+  bool step();
+  EngineStats stats() const;
+
+ private:
+  struct Sequence;
+  struct Planned;
+  struct State;
+
+  void take_new_requests();
+  void schedule();
+  void plan_running(bool prompts);
+  void plan_waiting();
+  bool plan(Sequence& sequence);
+  bool admit(Sequence& sequence);
+  bool reserve(Sequence& sequence, int64_t tokens);
+  void preempt(size_t running);
+  void propose_drafts(Sequence& sequence);
+  bool waits_for_same_prompt(const Sequence& sequence) const;
+
+  Tensor run();
+  void add_segment(Planned& planned, int64_t begin, int64_t end, AttentionForm form);
+  AttentionForm form_of(bool answer) const;
+
+  void postprocess(const Tensor& logits);
+  void take_tokens(Planned& planned, const Tensor& logits);
+  bool take_token(Sequence& sequence, std::span<const float> logits, TokenEvent& event);
+  void remember_pages(Sequence& sequence);
+  void release_pages(Sequence& sequence);
+  void finish(Sequence& sequence, TokenEvent event);
+
+  LoadedModel& model_;
+  const Tokenizer& tokenizer_;
+  EngineOptions options_;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace minke

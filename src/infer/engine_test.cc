@@ -1,0 +1,308 @@
+#include "infer/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <thread>
+
+#include "base/random.h"
+#include "text/bpe_trainer.h"
+
+namespace minke {
+namespace {
+
+Tokenizer make_tokenizer() {
+  BpeTrainer trainer({.vocab_size = 320});
+  Random random(3);
+  for (int i = 0; i < 400; ++i) {
+    std::string words;
+    for (int j = 0; j < 8; ++j)
+      for (int letter = 0; letter < 5; ++letter)
+        words += letter == 4 ? ' ' : static_cast<char>('a' + random.below(9));
+    trainer.add(words + "the whale and the sea");
+  }
+  return Tokenizer(trainer.train());
+}
+
+const Tokenizer& tokenizer() {
+  static const Tokenizer instance = make_tokenizer();
+  return instance;
+}
+
+ModelConfig small_config() {
+  ModelConfig config;
+  config.vocab_size = 320;
+  config.hidden_size = 32;
+  config.intermediate_size = 48;
+  config.moe_intermediate_size = 16;
+  config.num_hidden_layers = 2;
+  config.first_k_dense_replace = 1;
+  config.num_attention_heads = 2;
+  config.n_routed_experts = 4;
+  config.num_experts_per_tok = 2;
+  config.n_group = config.topk_group = 1;
+  config.q_lora_rank = 16;
+  config.kv_lora_rank = 16;
+  config.qk_nope_head_dim = 8;
+  config.qk_rope_head_dim = 4;
+  config.v_head_dim = 8;
+  config.max_position_embeddings = 512;
+  return config;
+}
+
+// A model with random weights and an engine on it.
+struct Fixture {
+  explicit Fixture(EngineOptions engine_options = {}, int64_t cache_tokens = 2048,
+                   int64_t batch_tokens = 48) {
+    const ModelConfig config = small_config();
+    Arena counting = Arena::counting();
+    const Weights planned(config, counting, false);
+    arena = Arena(counting.used());
+    weights = std::make_unique<Weights>(config, arena, false);
+    initialize_weights(*weights, 0.15, 5);
+    source = std::make_unique<FlatSource>(*weights);
+    LoadOptions options;
+    options.compute = DType::bf16;
+    options.cache_tokens = cache_tokens;
+    options.batch_tokens = batch_tokens;
+    options.quiet = true;
+    model = std::make_unique<LoadedModel>(config, *source, options);
+    engine = std::make_unique<Engine>(*model, tokenizer(), engine_options);
+  }
+
+  // Queues a request whose events end up in `answers`.
+  uint64_t submit(Request request) {
+    const auto answer = std::make_shared<TokenEvent>();
+    request.on_tokens = [answer](const TokenEvent& event) {
+      EXPECT_EQ(answer->finish, FinishReason::none);
+      answer->tokens.insert(answer->tokens.end(), event.tokens.begin(), event.tokens.end());
+      answer->text += event.text;
+      answer->log_probabilities.insert(answer->log_probabilities.end(),
+                                       event.log_probabilities.begin(),
+                                       event.log_probabilities.end());
+      answer->finish = event.finish;
+      answer->error = event.error;
+      answer->stop_string = event.stop_string;
+    };
+    const uint64_t id = engine->submit(std::move(request));
+    answers[id] = answer;
+    return id;
+  }
+  void run() {
+    while (engine->step()) continue;
+  }
+  const TokenEvent& answer(uint64_t id) { return *answers.at(id); }
+
+  Arena arena = Arena::counting();
+  std::unique_ptr<Weights> weights;
+  std::unique_ptr<FlatSource> source;
+  std::unique_ptr<LoadedModel> model;
+  std::unique_ptr<Engine> engine;
+  std::map<uint64_t, std::shared_ptr<TokenEvent>> answers;
+};
+
+Request request_of(int64_t prompt, uint64_t seed, int64_t max_tokens = 40,
+                   double temperature = 0.8) {
+  Request request;
+  Random random(seed);
+  for (int64_t i = 0; i < prompt; ++i)
+    request.prompt.push_back(static_cast<int32_t>(3 + random.below(290)));
+  request.sampling.seed = seed;
+  request.sampling.temperature = temperature;
+  request.max_tokens = max_tokens;
+  request.ignore_eos = true;
+  return request;
+}
+
+std::vector<int32_t> answer_alone(const Request& request, EngineOptions options = {}) {
+  Fixture fixture(options);
+  const uint64_t id = fixture.submit(request);
+  fixture.run();
+  EXPECT_EQ(fixture.answer(id).finish, FinishReason::length) << fixture.answer(id).error;
+  return fixture.answer(id).tokens;
+}
+
+TEST(Engine, ManyAtOnceGiveWhatEachGivesAlone) {
+  EngineOptions options;
+  options.max_sequences = 5;
+  Fixture fixture(options);
+  std::map<uint64_t, Request> requests;
+  for (uint64_t seed = 1; seed <= 9; ++seed) {
+    const Request request = request_of(static_cast<int64_t>(seed * 23), seed);
+    requests[fixture.submit(request)] = request;
+    fixture.engine->step();
+  }
+  fixture.run();
+  for (const auto& [id, request] : requests)
+    EXPECT_EQ(fixture.answer(id).tokens, answer_alone(request));
+  const EngineStats stats = fixture.engine->stats();
+  EXPECT_EQ(stats.generated_tokens, 9 * 40);
+  EXPECT_EQ(stats.pages_used, 0);
+  EXPECT_EQ(stats.running + stats.waiting, 0);
+}
+
+// Pages for two of the four: the others are preempted and computed again, with the same result.
+TEST(Engine, PreemptionChangesNoToken) {
+  EngineOptions options;
+  options.max_sequences = 4;
+  Fixture fixture(options, 6 * page_tokens);
+  std::map<uint64_t, Request> requests;
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    const Request request = request_of(60, seed, 120);
+    requests[fixture.submit(request)] = request;
+  }
+  fixture.run();
+  EXPECT_GT(fixture.engine->stats().preemptions, 0);
+  for (const auto& [id, request] : requests)
+    EXPECT_EQ(fixture.answer(id).tokens, answer_alone(request));
+}
+
+TEST(Engine, PromptsThatBeginAlikeShareTheirPages) {
+  Fixture fixture;
+  const Request request = request_of(200, 1, 10);
+  const uint64_t first = fixture.submit(request), second = fixture.submit(request);
+  fixture.run();
+  const uint64_t third = fixture.submit(request);
+  fixture.run();
+  EXPECT_EQ(fixture.engine->stats().cached_prompt_tokens, 2 * 192);
+  EXPECT_EQ(fixture.answer(first).tokens, fixture.answer(second).tokens);
+  EXPECT_EQ(fixture.answer(first).tokens, fixture.answer(third).tokens);
+}
+
+// A prompt that repeats itself, so that drafts are found.
+TEST(Engine, DraftsChangeNoToken) {
+  for (const double temperature : {0.0, 0.3}) {
+    Request request = request_of(20, 4, 100, temperature);
+    for (int i = 0; i < 60; ++i) request.prompt.push_back(request.prompt[i]);
+    EngineOptions drafting;
+    drafting.draft_tokens = 4;
+    drafting.max_sequences = 2;
+    Fixture fixture(drafting);
+    const uint64_t id = fixture.submit(request);
+    fixture.run();
+    EXPECT_GT(fixture.engine->stats().drafted_tokens, 0);
+    EXPECT_EQ(fixture.answer(id).tokens, answer_alone(request));
+  }
+}
+
+TEST(Engine, AttentionModesAgreeNearly) {
+  const Request request = request_of(100, 2, 12, 0.0);
+  for (const AttentionMode mode : {AttentionMode::absorbed, AttentionMode::expanded}) {
+    EngineOptions options;
+    options.attention = mode;
+    EXPECT_EQ(answer_alone(request, options).front(), answer_alone(request).front());
+  }
+}
+
+TEST(Engine, EndsAtStopTokensAndStopStrings) {
+  const Request request = request_of(30, 6);
+  const std::vector<int32_t> tokens = answer_alone(request);
+  Fixture fixture;
+  Request stop_token = request;
+  stop_token.stop_tokens = {tokens[5]};
+  const size_t first = std::find(tokens.begin(), tokens.end(), tokens[5]) - tokens.begin();
+  Request stop_string = request;
+  const uint64_t whole = fixture.submit(request);
+  fixture.run();
+  const std::string text = fixture.answer(whole).text;
+  size_t at = 5;  // two plain characters, in the middle
+  while (text.at(at) < 0 || text.at(at + 1) < 0) ++at;
+  stop_string.stop = {text.substr(at, 2)};
+  const uint64_t a = fixture.submit(stop_token), b = fixture.submit(stop_string);
+  fixture.run();
+  EXPECT_EQ(fixture.answer(a).finish, FinishReason::stop);
+  EXPECT_EQ(fixture.answer(a).tokens.size(), first);
+  EXPECT_EQ(fixture.answer(b).finish, FinishReason::stop);
+  EXPECT_EQ(fixture.answer(b).text, text.substr(0, text.find(stop_string.stop[0])));
+  EXPECT_EQ(fixture.answer(b).stop_string, stop_string.stop[0]);
+}
+
+TEST(Engine, CancellationFreesPagesAtOnce) {
+  Fixture fixture;
+  const uint64_t id = fixture.submit(request_of(100, 1)), other = fixture.submit(request_of(30, 2));
+  for (int i = 0; i < 6; ++i) fixture.engine->step();
+  fixture.engine->cancel(id);
+  fixture.engine->step();
+  EXPECT_EQ(fixture.answer(id).finish, FinishReason::cancelled);
+  EXPECT_EQ(fixture.engine->stats().pages_used, 1);
+  fixture.run();
+  EXPECT_EQ(fixture.answer(other).tokens.size(), 40u);
+}
+
+TEST(Engine, LogProbabilitiesComeWithEachToken) {
+  Fixture fixture;
+  Request request = request_of(10, 3, 8);
+  request.top_log_probabilities = 3;
+  const uint64_t id = fixture.submit(request);
+  fixture.run();
+  ASSERT_EQ(fixture.answer(id).log_probabilities.size(), 8u);
+  EXPECT_EQ(fixture.answer(id).log_probabilities[0].top.size(), 3u);
+  EXPECT_LE(fixture.answer(id).log_probabilities[0].chosen, 0);
+}
+
+// A grammar that wants two tokens in turn, then the end.
+struct Alternating : TokenGrammar {
+  const TokenMask& allowed() override {
+    mask.assign(5, 0);
+    const int32_t token = count == 6 ? *tokenizer().eos_id() : 100 + count % 2;
+    mask[token / 64] = uint64_t{1} << (token % 64);
+    return mask;
+  }
+  void accept(int32_t) override { ++count; }
+  TokenMask mask;
+  int32_t count = 0;
+};
+
+TEST(Engine, AGrammarDecidesWhatComes) {
+  for (const int64_t drafts : {0, 3}) {
+    EngineOptions options;
+    options.draft_tokens = drafts;
+    options.max_sequences = 2;
+    Fixture fixture(options);
+    Request request = request_of(10, 3);
+    request.ignore_eos = false;
+    request.grammar = std::make_shared<Alternating>();
+    const uint64_t id = fixture.submit(request);
+    fixture.run();
+    EXPECT_EQ(fixture.answer(id).tokens, (std::vector<int32_t>{100, 101, 100, 101, 100, 101}));
+    EXPECT_EQ(fixture.answer(id).finish, FinishReason::stop);
+  }
+}
+
+TEST(Engine, ImpossibleRequestsAreErrors) {
+  Fixture fixture;
+  EXPECT_THROW(fixture.submit({}), Error);
+  EXPECT_THROW(fixture.submit(request_of(512, 1)), Error);
+  Request request = request_of(5, 1);
+  request.prompt[2] = 320;
+  EXPECT_THROW(fixture.submit(request), Error);
+  request = request_of(5, 1);
+  request.sampling.temperature = -1;
+  EXPECT_THROW(fixture.submit(request), Error);
+  EngineOptions many;
+  many.max_sequences = 1000;
+  EXPECT_THROW(Engine(*fixture.model, tokenizer(), many), Error);
+}
+
+TEST(Engine, RequestsMayComeFromOtherThreads) {
+  Fixture fixture;
+  std::atomic<int> finished = 0;
+  std::thread submitter([&] {
+    for (uint64_t seed = 1; seed <= 6; ++seed) {
+      Request request = request_of(20, seed, 5);
+      request.on_tokens = [&](const TokenEvent& event) {
+        finished += event.finish == FinishReason::length;
+      };
+      const uint64_t id = fixture.engine->submit(std::move(request));
+      if (seed == 6) fixture.engine->cancel(id);
+      fixture.engine->stats();
+    }
+  });
+  while (finished < 5) fixture.engine->step();
+  submitter.join();
+  fixture.run();
+  EXPECT_GE(finished, 5);
+}
+
+}  // namespace
+}  // namespace minke
