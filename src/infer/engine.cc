@@ -4,6 +4,8 @@
 #include <deque>
 #include <set>
 
+#include "base/machine.h"
+#include "infer/draft_policy.h"
 #include "infer/page_cache.h"
 #include "infer/stop_strings.h"
 
@@ -42,6 +44,8 @@ struct Engine::Planned {
   int64_t begin, count;
   int64_t first_logits = -1;  // row of the logits after the last token; drafts' follow
   std::vector<int32_t> rows;  // of the batch, of each computed token
+  bool draft = false;         // rows are the MTP module's, whose input is the token after each
+  std::vector<int32_t> hidden = {};  // of the model's last batch, that such rows go on from
 };
 
 struct Engine::State {
@@ -52,6 +56,7 @@ struct Engine::State {
   std::vector<std::unique_ptr<Sequence>> running;  // oldest first
   std::vector<Planned> planned;
   int64_t budget = 0;  // rows that the step can still take
+  DraftPolicy draft_policy;
 
   // The batch of this step.
   std::vector<int32_t> tokens, logit_rows;
@@ -117,9 +122,15 @@ EngineStats Engine::stats() const {
 bool Engine::step() {
   take_new_requests();
   schedule();
-  if (!state_->planned.empty()) postprocess(run());
+  if (!state_->planned.empty()) {
+    const double start = now_seconds();
+    const int64_t tokens = postprocess(run());
+    if (drafts_by_model() && (options_.always_draft || state_->draft_policy.keeps_up())) draft();
+    record_step(now_seconds() - start, tokens);
+  }
   const std::lock_guard lock(state_->mutex);
   EngineStats& stats = state_->stats;
+  stats.draft_speed_up = state_->draft_policy.speed_up();
   stats.waiting = static_cast<int64_t>(state_->waiting.size() + state_->incoming.size());
   stats.running = static_cast<int64_t>(state_->running.size());
   stats.pages = state_->cache.size();
@@ -166,7 +177,7 @@ void Engine::plan_running(bool prompts) {
   for (size_t i = 0; i < s.running.size() && s.budget > 0; ++i) {
     Sequence& sequence = *s.running[i];
     if (sequence.in_prompt() != prompts) continue;
-    if (!prompts) propose_drafts(sequence);
+    if (!prompts && !drafts_by_model()) look_up_drafts(sequence);
     while (i < s.running.size() && !plan(sequence)) {
       if (!sequence.drafts.empty()) {
         sequence.drafts.clear();
@@ -203,8 +214,10 @@ void Engine::plan_waiting() {
 bool Engine::plan(Sequence& sequence) {
   const int64_t end = sequence.size() + static_cast<int64_t>(sequence.drafts.size());
   const int64_t count = std::min(end - sequence.cached, state_->budget);
+  const int64_t drafts = std::max<int64_t>(0, sequence.cached + count - sequence.size());
+  sequence.drafts.resize(static_cast<size_t>(drafts));
   if (!reserve(sequence, sequence.cached + count)) return false;
-  state_->planned.push_back({&sequence, sequence.cached, count, -1, {}});
+  state_->planned.push_back({&sequence, sequence.cached, count, -1, {}, false});
   state_->budget -= count;
   return true;
 }
@@ -266,11 +279,27 @@ void Engine::preempt(size_t running) {
   ++s.stats.preemptions;
 }
 
-// Prompt lookup (Saxena 2023): what followed the last time that the newest tokens stood there.
-void Engine::propose_drafts(Sequence& sequence) {
-  sequence.drafts.clear();
+bool Engine::drafts_by_model() const { return options_.draft_tokens > 0 && model_.has_drafts(); }
+
+// As many drafts as could still be accepted.
+int64_t Engine::draft_limit(const Sequence& sequence) const {
+  if (!options_.always_draft && !state_->draft_policy.drafts()) return 0;
   const int64_t left = sequence.request.max_tokens - sequence.answer_size() - 1;
-  const int64_t wanted = std::min(options_.draft_tokens, left), size = sequence.size();
+  return std::clamp<int64_t>(left, 0, options_.draft_tokens);
+}
+
+// Only steps without prompts tell what drafting is worth.
+void Engine::record_step(double seconds, int64_t tokens) {
+  const bool answers_only =
+      std::none_of(state_->planned.begin(), state_->planned.end(),
+                   [](const Planned& p) { return p.begin < p.sequence->prompt_size(); });
+  if (options_.draft_tokens > 0 && answers_only) state_->draft_policy.record(seconds, tokens);
+}
+
+// Prompt lookup (Saxena 2023): what followed the last time that the newest tokens stood there.
+void Engine::look_up_drafts(Sequence& sequence) {
+  sequence.drafts.clear();
+  const int64_t wanted = draft_limit(sequence), size = sequence.size();
   constexpr int64_t longest = 3, shortest = 2;
   for (int64_t n = longest; n >= shortest && sequence.drafts.empty() && wanted > 0; --n) {
     if (size <= n) continue;
@@ -299,24 +328,31 @@ void Engine::add_segment(Planned& planned, int64_t begin, int64_t end, Attention
   s.segments.push_back({row, row + end - begin, begin, sequence.pages, form});
   for (int64_t i = begin; i < end; ++i) {
     planned.rows[i - planned.begin] = static_cast<int32_t>(s.tokens.size());
-    s.tokens.push_back(i < sequence.size() ? sequence.tokens[i]
-                                           : sequence.drafts[i - sequence.size()]);
+    const int64_t token = i + planned.draft;
+    s.tokens.push_back(token < sequence.size() ? sequence.tokens[token]
+                                               : sequence.drafts[token - sequence.size()]);
   }
 }
 
-Tensor Engine::run() {
+// Rows for everything planned, absorbed ones first.
+void Engine::make_batch(std::vector<Planned>& all) {
   State& s = *state_;
   s.tokens.clear();
   s.segments.clear();
   s.logit_rows.clear();
-  for (Planned& planned : s.planned) planned.rows.resize(static_cast<size_t>(planned.count));
+  for (Planned& planned : all) planned.rows.resize(static_cast<size_t>(planned.count));
   for (const AttentionForm form : {AttentionForm::absorbed, AttentionForm::expanded})
-    for (Planned& planned : s.planned) {
+    for (Planned& planned : all) {
       const int64_t end = planned.begin + planned.count;
       const int64_t prompt = std::clamp(planned.sequence->prompt_size(), planned.begin, end);
       if (form_of(false) == form) add_segment(planned, planned.begin, prompt, form);
       if (form_of(true) == form) add_segment(planned, prompt, end, form);
     }
+}
+
+Tensor Engine::run() {
+  State& s = *state_;
+  make_batch(s.planned);
   for (Planned& planned : s.planned) {
     const Sequence& sequence = *planned.sequence;
     if (planned.begin + planned.count < sequence.size()) continue;  // the prompt goes on
@@ -328,16 +364,73 @@ Tensor Engine::run() {
   return model_.forward(s.tokens, s.segments, s.logit_rows);
 }
 
-void Engine::postprocess(const Tensor& logits) {
-  for (Planned& planned : state_->planned) take_tokens(planned, logits);
+// Returns how many tokens came.
+int64_t Engine::postprocess(const Tensor& logits) {
+  int64_t tokens = 0;
+  for (Planned& planned : state_->planned) tokens += take_tokens(planned, logits);
+  std::erase_if(state_->planned, [](const Planned& p) { return p.sequence->finished; });
   std::erase_if(state_->running, [](const auto& sequence) { return sequence->finished; });
+  return tokens;
 }
 
-void Engine::take_tokens(Planned& planned, const Tensor& logits) {
+// The MTP module goes over the tokens that this step computed and whose successors are known, so
+// that its pages are filled too; from the newest token of each answer it drafts the next, and from
+// its own state after that the ones after it.
+void Engine::draft() {
+  std::vector<Planned> all;
+  for (Planned& planned : state_->planned) {
+    Sequence& sequence = *planned.sequence;
+    const int64_t end = std::min(planned.begin + planned.count, sequence.size() - 1);
+    Planned drafted{&sequence, planned.begin, end - planned.begin, -1, {}, true};
+    drafted.hidden.assign(planned.rows.begin(), planned.rows.begin() + drafted.count);
+    if (drafted.count > 0) all.push_back(std::move(drafted));
+  }
+  while (!all.empty()) {
+    draft_once(all);
+    std::erase_if(all, [&](Planned& planned) {
+      Sequence& sequence = *planned.sequence;
+      const int64_t drafts = static_cast<int64_t>(sequence.drafts.size());
+      const int64_t next = sequence.size() - 1 + drafts;  // the token after row next − 1 is a draft
+      if (planned.first_logits < 0 || drafts >= draft_limit(sequence) ||
+          !reserve(sequence, next + 1))
+        return true;
+      planned = {&sequence, next - 1, 1, -1, {}, true, {planned.rows.back()}};
+      return false;
+    });
+  }
+}
+
+// One pass of the module; the newest row of each answer gives a draft.
+void Engine::draft_once(std::vector<Planned>& all) {
+  State& s = *state_;
+  make_batch(all);
+  std::vector<int32_t> hidden(s.tokens.size());
+  for (Planned& planned : all) {
+    const Sequence& sequence = *planned.sequence;
+    for (size_t i = 0; i < planned.rows.size(); ++i) hidden[planned.rows[i]] = planned.hidden[i];
+    const int64_t known = sequence.size() + static_cast<int64_t>(sequence.drafts.size());
+    if (sequence.in_prompt() || planned.begin + planned.count + 1 < known ||
+        draft_limit(sequence) == 0)
+      continue;
+    planned.first_logits = static_cast<int64_t>(s.logit_rows.size());
+    s.logit_rows.push_back(planned.rows.back());
+  }
+  const Tensor logits = model_.draft(s.tokens, s.segments, hidden, s.logit_rows);
+  for (const Planned& planned : all) {
+    if (planned.first_logits < 0) continue;
+    const float* row = logits.row<float>(planned.first_logits);
+    const float* best = std::max_element(row, row + tokenizer_.vocab_size());
+    planned.sequence->drafts.push_back(static_cast<int32_t>(best - row));
+  }
+}
+
+// Returns how many tokens came.
+int64_t Engine::take_tokens(Planned& planned, const Tensor& logits) {
   Sequence& sequence = *planned.sequence;
   if (planned.first_logits < 0) {
     sequence.cached += planned.count;
-    return remember_pages(sequence);
+    remember_pages(sequence);
+    return 0;
   }
   TokenEvent event;
   const int64_t before = sequence.size(), drafted = static_cast<int64_t>(sequence.drafts.size());
@@ -361,8 +454,11 @@ void Engine::take_tokens(Planned& planned, const Tensor& logits) {
     state_->stats.accepted_tokens += std::max<int64_t>(0, taken - 1);
   }
   remember_pages(sequence);
-  if (event.finish != FinishReason::none) return finish(sequence, std::move(event));
-  if (sequence.request.on_tokens) sequence.request.on_tokens(event);
+  if (event.finish != FinishReason::none)
+    finish(sequence, std::move(event));
+  else if (sequence.request.on_tokens)
+    sequence.request.on_tokens(event);
+  return taken;
 }
 
 // Chooses and takes the next token; false when the answer has ended.

@@ -26,7 +26,11 @@ struct EngineOptions {
   AttentionMode attention = AttentionMode::mixed;
   int64_t max_sequences = 16;  // answers that grow at once
   bool prefix_cache = true;
-  int64_t draft_tokens = 0;  // drafted and checked with each token of an answer; 0: none
+  // Drafted and checked with each token of an answer, by the MTP module if the model has one and
+  // was loaded with drafts, otherwise by looking the newest tokens up in the text; 0: none.
+  // Drafting stops where it does not pay.
+  int64_t draft_tokens = 0;
+  bool always_draft = false;  // pay or not
 };
 
 // What may come next, kept up to date with what came; for constrained decoding. Not thread-safe.
@@ -70,6 +74,7 @@ struct EngineStats {
   int64_t pages_used = 0, pages = 0;
   int64_t prompt_tokens = 0, cached_prompt_tokens = 0, generated_tokens = 0;
   int64_t drafted_tokens = 0, accepted_tokens = 0;
+  double draft_speed_up = 0;  // measured, tokens per second against none drafted; 0: not yet known
   int64_t preemptions = 0, steps = 0;
 };
 
@@ -103,16 +108,22 @@ class Engine {
   bool admit(Sequence& sequence);
   bool reserve(Sequence& sequence, int64_t tokens);
   void preempt(size_t running);
-  void propose_drafts(Sequence& sequence);
+  void look_up_drafts(Sequence& sequence);
+  bool drafts_by_model() const;
   bool waits_for_same_prompt(const Sequence& sequence) const;
 
   Tensor run();
+  void make_batch(std::vector<Planned>& all);
   void add_segment(Planned& planned, int64_t begin, int64_t end, AttentionForm form);
+  void draft();
+  void draft_once(std::vector<Planned>& planned);
   AttentionForm form_of(bool answer) const;
 
-  void postprocess(const Tensor& logits);
-  void take_tokens(Planned& planned, const Tensor& logits);
+  int64_t postprocess(const Tensor& logits);
+  int64_t take_tokens(Planned& planned, const Tensor& logits);
   bool take_token(Sequence& sequence, std::span<const float> logits, TokenEvent& event);
+  int64_t draft_limit(const Sequence& sequence) const;
+  void record_step(double seconds, int64_t tokens);
   void remember_pages(Sequence& sequence);
   void release_pages(Sequence& sequence);
   void finish(Sequence& sequence, TokenEvent event);

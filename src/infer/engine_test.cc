@@ -53,8 +53,9 @@ ModelConfig small_config() {
 // A model with random weights and an engine on it.
 struct Fixture {
   explicit Fixture(EngineOptions engine_options = {}, int64_t cache_tokens = 2048,
-                   int64_t batch_tokens = 48) {
-    const ModelConfig config = small_config();
+                   int64_t batch_tokens = 48, bool mtp = false) {
+    ModelConfig config = small_config();
+    config.num_nextn_predict_layers = mtp;
     Arena counting = Arena::counting();
     const Weights planned(config, counting, false);
     arena = Arena(counting.used());
@@ -65,6 +66,7 @@ struct Fixture {
     options.compute = DType::bf16;
     options.cache_tokens = cache_tokens;
     options.batch_tokens = batch_tokens;
+    options.drafts = mtp;
     options.quiet = true;
     model = std::make_unique<LoadedModel>(config, *source, options);
     engine = std::make_unique<Engine>(*model, tokenizer(), engine_options);
@@ -176,12 +178,35 @@ TEST(Engine, DraftsChangeNoToken) {
     for (int i = 0; i < 60; ++i) request.prompt.push_back(request.prompt[i]);
     EngineOptions drafting;
     drafting.draft_tokens = 4;
+    drafting.always_draft = true;
     drafting.max_sequences = 2;
     Fixture fixture(drafting);
     const uint64_t id = fixture.submit(request);
     fixture.run();
     EXPECT_GT(fixture.engine->stats().drafted_tokens, 0);
     EXPECT_EQ(fixture.answer(id).tokens, answer_alone(request));
+  }
+}
+
+// By the MTP module, for several answers at once, with chunks of prompts and too few pages.
+TEST(Engine, DraftsOfTheModelChangeNoToken) {
+  for (const int64_t drafts : {1, 3}) {
+    EngineOptions drafting;
+    drafting.draft_tokens = drafts;
+    drafting.always_draft = true;
+    drafting.max_sequences = 4;
+    Fixture fixture(drafting, 7 * page_tokens, 48, true);
+    std::map<uint64_t, Request> requests;
+    for (uint64_t seed = 1; seed <= 5; ++seed) {
+      const Request request = request_of(static_cast<int64_t>(25 * seed), seed, 90, 0.5);
+      requests[fixture.submit(request)] = request;
+    }
+    fixture.run();
+    for (const auto& [id, request] : requests)
+      EXPECT_EQ(fixture.answer(id).tokens, answer_alone(request));
+    const EngineStats stats = fixture.engine->stats();
+    EXPECT_GT(stats.drafted_tokens, 100);
+    EXPECT_LT(stats.accepted_tokens, stats.drafted_tokens);
   }
 }
 

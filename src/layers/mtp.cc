@@ -33,11 +33,26 @@ void MtpModule::refresh() const {
   block_.refresh();
 }
 
+// h' = W_eh·[norm(embedding); norm(hidden)].
+void MtpModule::project(const Tensor& input, const Tensor& joined, const Tensor& hidden,
+                        const Tensor& embedding) const {
+  embedding_norm_.forward(joined.slice_last(0, hidden_size_), embedding);
+  hidden_norm_.forward(joined.slice_last(hidden_size_, 2 * hidden_size_), hidden);
+  linear_forward(input, joined, projection_);
+}
+
+void MtpModule::forward_cached(const Tensor& out, const Tensor& hidden, const Tensor& embedding,
+                               const KvPages& pages, const Batch& batch, Arena& arena) const {
+  const int64_t mark = arena.mark();
+  const Tensor joined = arena.allocate(compute_, {out.rows(), 2 * hidden_size_});
+  if (!arena.is_counting()) project(out, joined, hidden, embedding);
+  block_.forward_cached(out, pages, batch, arena);
+  arena.release(mark);
+}
+
 void MtpModule::forward(const Tensor& hidden, Activations& saved, const Block::Scratch& scratch,
                         const TokenRows& rows) const {
-  embedding_norm_.forward(saved.joined.slice_last(0, hidden_size_), saved.embedding);
-  hidden_norm_.forward(saved.joined.slice_last(hidden_size_, 2 * hidden_size_), hidden);
-  linear_forward(saved.input, saved.joined, projection_);
+  project(saved.input, saved.joined, hidden, saved.embedding);
   block_.forward(saved.input, saved.block, scratch, rows);
   head_norm_.forward(saved.normed, saved.block.output);
 }

@@ -35,6 +35,16 @@ class MtpModule {
   // Writes saved.block.output and saved.normed.
   void forward(const Tensor& hidden, Activations& saved, const Block::Scratch& scratch,
                const TokenRows& rows) const;
+  KvPages allocate_pages(Arena& arena, int64_t pages) const {
+    return block_.allocate_pages(arena, pages);
+  }
+  // forward() for a batch of inference: out f32 [T, hidden] is the block's output. embedding f32
+  // [T, hidden]: of the token after each row's.
+  void forward_cached(const Tensor& out, const Tensor& hidden, const Tensor& embedding,
+                      const KvPages& pages, const Batch& batch, Arena& arena) const;
+  // What the head takes, of such rows.
+  void norm(const Tensor& normed, const Tensor& out) const { head_norm_.forward(normed, out); }
+
   // dx f32 [T, hidden]: on entry the gradient of saved.block.output that deeper modules gave; it is
   // used up. dnormed: gradient of saved.normed. dhidden and dembedding (f32) are added to and
   // overwritten.
@@ -44,6 +54,9 @@ class MtpModule {
                   const TokenRows& rows, const BalanceOptions& balance) const;
 
  private:
+  void project(const Tensor& input, const Tensor& joined, const Tensor& hidden,
+               const Tensor& embedding) const;
+
   DType compute_;
   int64_t hidden_size_;
   RmsNorm embedding_norm_, hidden_norm_, head_norm_;

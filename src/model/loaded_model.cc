@@ -36,8 +36,8 @@ LoadedModel::LoadedModel(const ModelConfig& config, const WeightSource& source,
   build(source, options, "the model");
 }
 
-ModelOptions LoadedModel::model_options() const {
-  return {compute_, false, false, 1, 1, max_tokens_};
+ModelOptions LoadedModel::model_options(bool drafts) const {
+  return {compute_, false, false, 1, 1, max_tokens_, drafts};
 }
 
 void LoadedModel::build(const WeightSource& source, const LoadOptions& options,
@@ -51,14 +51,17 @@ void LoadedModel::build(const WeightSource& source, const LoadOptions& options,
   pages_ = (cached + page_tokens - 1) / page_tokens;
   batch_tokens_ = std::min(options.batch_tokens, pages_ * page_tokens);
   batch_logits_ = std::min(options.batch_logits, batch_tokens_);
-  plan(source, model_options(), name, options.quiet);
+  plan(source, model_options(options.drafts), name, options.quiet);
   arena_ = Arena(planned_bytes_);
   weights_ = std::make_unique<Weights>(config_, arena_, source);
   weights_->load();
-  model_ = std::make_unique<Transformer>(config_, *weights_, arena_, model_options());
+  model_ = std::make_unique<Transformer>(config_, *weights_, arena_, model_options(options.drafts));
   model_->refresh();
   pools_ = model_->allocate_pages(arena_, pages_);
   logits_ = arena_.allocate(DType::f32, {batch_logits_, config_.vocab_size});
+  if (!has_drafts()) return;
+  draft_pool_ = model_->allocate_draft_pages(arena_, pages_);
+  hidden_ = arena_.allocate(DType::f32, {batch_tokens_, config_.hidden_size});
 }
 
 // The same allocations on a counting arena, with the largest forward pass of either form.
@@ -69,6 +72,11 @@ void LoadedModel::plan(const WeightSource& source, const ModelOptions& options,
   const Transformer model(config_, weights, counting, options);
   const std::vector<KvPages> pools = model.allocate_pages(counting, pages_);
   counting.allocate(DType::f32, {batch_logits_, config_.vocab_size});
+  KvPages draft_pool;
+  if (model.has_drafts()) {
+    draft_pool = model.allocate_draft_pages(counting, pages_);
+    counting.allocate(DType::f32, {batch_tokens_, config_.hidden_size});
+  }
   const std::vector<int32_t> tokens(static_cast<size_t>(batch_tokens_));
   const int64_t past = std::max<int64_t>(0, max_tokens_ - batch_tokens_);
   const int64_t mark = counting.mark();
@@ -76,8 +84,14 @@ void LoadedModel::plan(const WeightSource& source, const ModelOptions& options,
     const Batch batch{counting.allocate(DType::i32, {batch_tokens_}),
                       {{0, batch_tokens_, past, {}, form}}};
     const Tensor hidden = model.forward_cached(tokens, batch, pools, counting);
-    counting.allocate(DType::f32, {batch_logits_, config_.hidden_size});
-    model.logits(Tensor(), hidden.slice_rows(0, batch_logits_), counting);
+    counting.allocate(DType::f32,
+                      {model.has_drafts() ? batch_tokens_ : batch_logits_, config_.hidden_size});
+    model.logits(Tensor(), hidden.slice_rows(0, batch_logits_), false, counting);
+    if (model.has_drafts()) {
+      const Tensor out = model.forward_draft(tokens, hidden, batch, draft_pool, counting);
+      counting.allocate(DType::f32, {batch_logits_, config_.hidden_size});
+      model.logits(Tensor(), out.slice_rows(0, batch_logits_), true, counting);
+    }
     counting.release(mark);
   }
   planned_bytes_ = counting.high_water();
@@ -95,14 +109,11 @@ const Tokenizer& LoadedModel::tokenizer() {
   return *tokenizer_;
 }
 
-Tensor LoadedModel::forward(std::span<const int32_t> tokens, std::vector<BatchSegment> segments,
-                            std::span<const int32_t> logit_rows) {
+// Positions follow from the segments; the arena holds them.
+Batch LoadedModel::make_batch(std::span<const int32_t> tokens, std::vector<BatchSegment> segments) {
   const int64_t count = static_cast<int64_t>(tokens.size());
-  const int64_t wanted = static_cast<int64_t>(logit_rows.size());
-  require(count <= batch_tokens_ && wanted <= batch_logits_, "a batch of {} tokens, {} logits",
-          count, wanted);
-  const int64_t mark = arena_.mark();
-  const Batch batch{arena_.allocate(DType::i32, {count}), std::move(segments)};
+  require(count <= batch_tokens_, "a batch of {} tokens, at most {} fit", count, batch_tokens_);
+  Batch batch{arena_.allocate(DType::i32, {count}), std::move(segments)};
   for (const BatchSegment& segment : batch.segments) {
     require(segment.keys() <= max_tokens_, "{} tokens in a context of {}", segment.keys(),
             max_tokens_);
@@ -114,9 +125,38 @@ Tensor LoadedModel::forward(std::span<const int32_t> tokens, std::vector<BatchSe
       batch.positions.as<int32_t>()[row] = static_cast<int32_t>(position);
     }
   }
-  const Tensor hidden = model_->forward_cached(tokens, batch, pools_, arena_);
+  return batch;
+}
+
+Tensor LoadedModel::take_logits(const Tensor& hidden, std::span<const int32_t> rows, bool draft) {
+  const int64_t wanted = static_cast<int64_t>(rows.size());
+  require(wanted <= batch_logits_, "logits of {} rows, at most {} fit", wanted, batch_logits_);
+  if (has_drafts()) std::memcpy(hidden_.data, hidden.data, static_cast<size_t>(hidden.bytes()));
   const Tensor logits = logits_.slice_rows(0, wanted);
-  if (wanted) model_->logits(logits, gather_rows(hidden, logit_rows, arena_), arena_);
+  if (wanted) model_->logits(logits, gather_rows(hidden, rows, arena_), draft, arena_);
+  return logits;
+}
+
+Tensor LoadedModel::forward(std::span<const int32_t> tokens, std::vector<BatchSegment> segments,
+                            std::span<const int32_t> logit_rows) {
+  const int64_t mark = arena_.mark();
+  const Batch batch = make_batch(tokens, std::move(segments));
+  const Tensor hidden = model_->forward_cached(tokens, batch, pools_, arena_);
+  const Tensor logits = take_logits(hidden, logit_rows, false);
+  arena_.release(mark);
+  return logits;
+}
+
+Tensor LoadedModel::draft(std::span<const int32_t> next_tokens, std::vector<BatchSegment> segments,
+                          std::span<const int32_t> hidden_rows,
+                          std::span<const int32_t> logit_rows) {
+  require(has_drafts() && hidden_rows.size() == next_tokens.size(), "drafts of {} rows for {}",
+          hidden_rows.size(), next_tokens.size());
+  const int64_t mark = arena_.mark();
+  const Batch batch = make_batch(next_tokens, std::move(segments));
+  const Tensor hidden = gather_rows(hidden_, hidden_rows, arena_);
+  const Tensor out = model_->forward_draft(next_tokens, hidden, batch, draft_pool_, arena_);
+  const Tensor logits = take_logits(out, logit_rows, true);
   arena_.release(mark);
   return logits;
 }

@@ -16,6 +16,7 @@ struct LoadOptions {
   int64_t cache_tokens = 0;      // that the pages hold, all sequences together; 0: max_tokens
   int64_t batch_tokens = 256;    // rows of one forward pass at most
   int64_t batch_logits = 256;    // rows of one pass whose logits are wanted, at most
+  bool drafts = false;           // keep the first MTP module, if there is one
   bool quiet = false;            // no line about the memory plan
 };
 
@@ -48,11 +49,21 @@ class LoadedModel {
   Tensor forward(std::span<const int32_t> tokens, std::vector<BatchSegment> segments,
                  std::span<const int32_t> logit_rows);
 
+  // Whether draft() can be had: the model was loaded with drafts and has an MTP module.
+  bool has_drafts() const { return model_->has_drafts(); }
+  // One pass of the MTP module: `hidden_rows` says which row of the last call (of forward() or of
+  // this) each row goes on from, next_tokens the token after that row's. Returns logits of the
+  // token after those.
+  Tensor draft(std::span<const int32_t> next_tokens, std::vector<BatchSegment> segments,
+               std::span<const int32_t> hidden_rows, std::span<const int32_t> logit_rows);
+
  private:
   void build(const WeightSource& source, const LoadOptions& options, const std::string& name);
   void plan(const WeightSource& source, const ModelOptions& options, const std::string& name,
             bool quiet);
-  ModelOptions model_options() const;
+  ModelOptions model_options(bool drafts) const;
+  Batch make_batch(std::span<const int32_t> tokens, std::vector<BatchSegment> segments);
+  Tensor take_logits(const Tensor& hidden, std::span<const int32_t> rows, bool draft);
 
   std::unique_ptr<ModelSource> source_;  // of a model from disk
   ModelConfig config_;
@@ -62,7 +73,9 @@ class LoadedModel {
   std::unique_ptr<Weights> weights_;
   std::unique_ptr<Transformer> model_;
   std::vector<KvPages> pools_;
+  KvPages draft_pool_;
   Tensor logits_;  // f32 [batch_logits, vocab]
+  Tensor hidden_;  // f32 [batch_tokens, hidden]: of the last call; with drafts only
   std::optional<Tokenizer> tokenizer_;
 };
 

@@ -44,7 +44,8 @@ Transformer::Transformer(const ModelConfig& config, const Weights& weights, Aren
   const LayerBuilder builder = builder_of(config, weights, arena, options);
   const int64_t layers = config.num_hidden_layers;
   for (int64_t i = 0; i < layers; ++i) blocks_.emplace_back(builder, i, rotary_);
-  for (int64_t k = 0; options.training && k < config.num_nextn_predict_layers; ++k)
+  const int64_t wanted = options.training ? config.num_nextn_predict_layers : options.drafts;
+  for (int64_t k = 0; k < std::min(wanted, config.num_nextn_predict_layers); ++k)
     mtp_.emplace_back(builder, layers + k, rotary_);
   reset_expert_loads();
   if (!options.training) return;
@@ -207,26 +208,46 @@ std::vector<KvPages> Transformer::allocate_pages(Arena& arena, int64_t pages) co
   return pools;
 }
 
-Tensor Transformer::forward_cached(std::span<const int32_t> tokens, const Batch& batch,
-                                   std::span<const KvPages> pages, Arena& arena) const {
-  const int64_t count = static_cast<int64_t>(tokens.size());
-  const Tensor x = arena.allocate(DType::f32, {count, config_.hidden_size});
+// x f32 [T, hidden] = the tokens' embeddings.
+void Transformer::embed(const Tensor& x, std::span<const int32_t> tokens, Arena& arena) const {
   const int64_t mark = arena.mark();
-  const Tensor ids = arena.allocate(DType::i32, {count});
+  const Tensor ids = arena.allocate(DType::i32, {x.rows()});
   if (!arena.is_counting()) {
     std::copy(tokens.begin(), tokens.end(), ids.as<int32_t>());
     embedding_.forward(x, ids);
   }
-  for (size_t i = 0; i < blocks_.size(); ++i) blocks_[i].forward_cached(x, pages[i], batch, arena);
   arena.release(mark);
+}
+
+Tensor Transformer::forward_cached(std::span<const int32_t> tokens, const Batch& batch,
+                                   std::span<const KvPages> pages, Arena& arena) const {
+  const int64_t count = static_cast<int64_t>(tokens.size());
+  const Tensor x = arena.allocate(DType::f32, {count, config_.hidden_size});
+  embed(x, tokens, arena);
+  for (size_t i = 0; i < blocks_.size(); ++i) blocks_[i].forward_cached(x, pages[i], batch, arena);
   return x;
 }
 
-void Transformer::logits(const Tensor& out, const Tensor& hidden, Arena& arena) const {
+Tensor Transformer::forward_draft(std::span<const int32_t> next_tokens, const Tensor& hidden,
+                                  const Batch& batch, const KvPages& pages, Arena& arena) const {
+  const int64_t count = static_cast<int64_t>(next_tokens.size());
+  const Tensor out = arena.allocate(DType::f32, {count, config_.hidden_size});
+  const int64_t mark = arena.mark();
+  const Tensor embedding = arena.allocate(DType::f32, {count, config_.hidden_size});
+  embed(embedding, next_tokens, arena);
+  mtp_.at(0).forward_cached(out, hidden, embedding, pages, batch, arena);
+  arena.release(mark);
+  return out;
+}
+
+void Transformer::logits(const Tensor& out, const Tensor& hidden, bool draft, Arena& arena) const {
   const int64_t mark = arena.mark();
   const Tensor normed = arena.allocate(options_.compute, {hidden.rows(), config_.hidden_size});
   if (!arena.is_counting()) {
-    norm_.forward(normed, hidden);
+    if (draft)
+      mtp_.at(0).norm(normed, hidden);
+    else
+      norm_.forward(normed, hidden);
     head_.logits(out, normed);
   }
   arena.release(mark);

@@ -19,6 +19,7 @@ struct ModelOptions {
   int64_t sequences = 1;        // of one micro-batch; training only
   int64_t sequence_length = 1;  // training only
   int64_t max_positions = 1;    // rotary table
+  bool drafts = false;          // inference: with the first MTP module, if there is one
 };
 
 // A model of any family in ModelType. Owns its layers; weights, activations and packed matrices lie
@@ -70,14 +71,23 @@ class Transformer {
   // caller releases. A counting arena only counts. Errors: a token id outside the vocabulary.
   Tensor forward_cached(std::span<const int32_t> tokens, const Batch& batch,
                         std::span<const KvPages> pages, Arena& arena) const;
-  // logits f32 [rows, vocab] of such rows.
-  void logits(const Tensor& out, const Tensor& hidden, Arena& arena) const;
+  // The same by the first MTP module: from each row's hidden state f32 [T, hidden] (of
+  // forward_cached(), or of this) and the token after the row's. pages: the module's.
+  Tensor forward_draft(std::span<const int32_t> next_tokens, const Tensor& hidden,
+                       const Batch& batch, const KvPages& pages, Arena& arena) const;
+  bool has_drafts() const { return !training_ && !mtp_.empty(); }
+  KvPages allocate_draft_pages(Arena& arena, int64_t pages) const {
+    return mtp_.at(0).allocate_pages(arena, pages);
+  }
+  // logits f32 [rows, vocab] of rows of forward_cached(), or of forward_draft().
+  void logits(const Tensor& out, const Tensor& hidden, bool draft, Arena& arena) const;
 
   const ModelConfig& config() const { return config_; }
 
  private:
   struct TrainingState;
 
+  void embed(const Tensor& x, std::span<const int32_t> tokens, Arena& arena) const;
   void load_windows(std::span<const int32_t> windows);
   void forward();
   void forward_mtp(const StepOptions& step, StepLosses& losses);

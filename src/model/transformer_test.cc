@@ -351,8 +351,40 @@ TEST(Transformer, ChunksGiveTheBitsOfTheWholeAndAbsorbedIsClose) {
   }
 }
 
+// What the MTP module drafts from is what training made it predict.
+TEST(Transformer, DraftsHaveTheLossOfTheTrainingPass) {
+  ModelConfig config = tiny_config();
+  config.num_nextn_predict_layers = 1;
+  Fixture f(config, DType::f32, false);
+  const double expected = f.model->forward_backward(f.windows, f.step()).mtp[0];
+  LoadOptions options = Inference::load_options(DType::f32);
+  options.drafts = true;
+  const FlatSource source(*f.weights);
+  LoadedModel model(config, source, options);
+  ASSERT_TRUE(model.has_drafts());
+  const std::vector<int32_t> pages = {1};
+  double loss = 0;
+  for (int64_t s = 0; s < Fixture::sequences; ++s) {
+    const std::span<const int32_t> window(f.windows.data() + s * f.model->window(),
+                                          static_cast<size_t>(f.model->window()));
+    std::vector<int32_t> rows(Fixture::length);
+    std::iota(rows.begin(), rows.end(), 0);
+    const BatchSegment segment{0, Fixture::length, 0, pages, AttentionForm::expanded};
+    model.forward(window.first(Fixture::length), {segment}, {});
+    const Tensor logits = model.draft(window.subspan(1, Fixture::length), {segment}, rows, rows);
+    for (int64_t i = 0; i < Fixture::length; ++i) {
+      const std::span<const float> row(logits.row<float>(i),
+                                       static_cast<size_t>(config.vocab_size));
+      double total = 0;
+      for (const float x : row) total += std::exp(static_cast<double>(x));
+      loss += std::log(total) - row[window[i + 2]];
+    }
+  }
+  EXPECT_NEAR(loss, expected, 1e-4 * expected);
+}
+
 // Two sequences in one batch, one growing (absorbed) and one with a prompt, as each of them alone.
-TEST(Deepseek, ABatchGivesTheBitsOfEachSequenceAlone) {
+TEST(Transformer, ABatchGivesTheBitsOfEachSequenceAlone) {
   const ModelConfig config = tiny_config();
   for (const DType compute : {DType::f32, DType::bf16}) {
     Fixture f(config, compute, false);
