@@ -16,6 +16,7 @@
 #include "kernels/isa.h"
 #include "kernels/peak.h"
 #include "plan/flops.h"
+#include "train/profile.h"
 #include "train/trainer.h"
 
 namespace minke {
@@ -78,13 +79,16 @@ struct Result {
   double loss;          // of the last one, nats per token
 };
 
-Result measure(Trainer& trainer, int steps) {
+Result measure(Trainer& trainer, int steps, StepProfile* profile) {
   std::vector<double> seconds;
   double loss = 0;
   for (int step = -warm_up_steps; step < steps; ++step) {
     const double start = now_seconds();
+    if (profile && step >= 0) profile->begin_step();
     loss = trainer.step().loss;
-    if (step >= 0) seconds.push_back(now_seconds() - start);
+    const double taken = now_seconds() - start;
+    if (profile && step >= 0) profile->end_step(taken);
+    if (step >= 0) seconds.push_back(taken);
   }
   std::sort(seconds.begin(), seconds.end());
   return {seconds.front(), seconds[seconds.size() / 2], loss};
@@ -92,30 +96,32 @@ Result measure(Trainer& trainer, int steps) {
 
 }  // namespace
 
-void bench_train(const std::string& preset, int steps, bool json) {
+void bench_train(const std::string& preset, int steps, bool json, bool profiling) {
   const ModelConfig model = model_preset(preset);
   const RandomData data(model.vocab_size);
   const auto group = make_local_group();
   Trainer trainer(make_config(preset, data), *group);
-  const Result result = measure(trainer, steps);
+  StepProfile profile;
+  const Result result = measure(trainer, steps, profiling ? &profile : nullptr);
 
   constexpr double tokens = sequences * sequence_length;
   const double peak = measured_flops(measured_peaks(), DType::bf16);
   const double rate = tokens * training_flops_per_token(model, sequence_length) / result.best;
   if (json) {
-    const nlohmann::ordered_json line = {{"cpu", machine().cpu_name},
-                                         {"threads", thread_count()},
-                                         {"isa", isa_name(active_isa())},
-                                         {"preset", preset},
-                                         {"parameters", count_parameters(model)},
-                                         {"steps", steps},
-                                         {"best_seconds", result.best},
-                                         {"median_seconds", result.median},
-                                         {"tokens_per_second", tokens / result.best},
-                                         {"model_flops", rate},
-                                         {"peak_flops", peak},
-                                         {"peak_fraction", rate / peak},
-                                         {"loss", result.loss}};
+    nlohmann::ordered_json line = {{"cpu", machine().cpu_name},
+                                   {"threads", thread_count()},
+                                   {"isa", isa_name(active_isa())},
+                                   {"preset", preset},
+                                   {"parameters", count_parameters(model)},
+                                   {"steps", steps},
+                                   {"best_seconds", result.best},
+                                   {"median_seconds", result.median},
+                                   {"tokens_per_second", tokens / result.best},
+                                   {"model_flops", rate},
+                                   {"peak_flops", peak},
+                                   {"peak_fraction", rate / peak},
+                                   {"loss", result.loss}};
+    if (profiling) line["profile"] = profile.json(measured_peaks());
     fmt::print("{}\n", line.dump());
     return;
   }
@@ -125,6 +131,7 @@ void bench_train(const std::string& preset, int steps, bool json) {
              static_cast<double>(count_parameters(model)) / 1e6, steps, result.best, result.median);
   fmt::print("{:.0f} tokens/s, {:.1f} GFLOP/s of the model: {:.1f} % of the measured peak\n",
              tokens / result.best, rate / 1e9, 100 * rate / peak);
+  if (profiling) fmt::print("{}", profile.table(measured_peaks()));
 }
 
 }  // namespace minke

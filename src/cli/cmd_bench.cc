@@ -14,7 +14,7 @@ void add_bench_command(CLI::App& app) {
   struct Arguments {
     std::string preset = "12m";
     int steps = 10;
-    bool json = false, stored = false;
+    bool json = false, stored = false, profile = false;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* bench = app.add_subcommand("bench", "Measure this machine and Minke against it");
@@ -42,8 +42,10 @@ void add_bench_command(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   train->add_flag("--json", arguments->json, "Print JSON");
-  train->callback(
-      [arguments] { bench_train(arguments->preset, arguments->steps, arguments->json); });
+  train->add_flag("--profile", arguments->profile, "Print where the time went");
+  train->callback([arguments] {
+    bench_train(arguments->preset, arguments->steps, arguments->json, arguments->profile);
+  });
 }
 
 }  // namespace minke

@@ -12,7 +12,7 @@ void add_train_command(CLI::App& app) {
   struct Arguments {
     std::string recipe;
     std::vector<std::string> overrides;
-    bool resume = false;
+    bool resume = false, profile = false;
   };
   auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("train", "Pre-train a model as a recipe says");
@@ -22,8 +22,11 @@ void add_train_command(CLI::App& app) {
       ->expected(1)
       ->take_all();
   command->add_flag("--resume", arguments->resume, "Go on from the run's newest checkpoint");
+  command->add_flag("--profile", arguments->profile,
+                    "Print where the steps' time went, and write it to profile.json");
   command->callback([arguments] {
-    run_training(load_train_config(arguments->recipe, arguments->overrides), arguments->resume);
+    run_training(load_train_config(arguments->recipe, arguments->overrides), arguments->resume,
+                 arguments->profile);
   });
 }
 

@@ -2,12 +2,23 @@
 
 #include "kernels/cpu/attention.h"
 #include "kernels/isa.h"
+#include "kernels/profile.h"
 #include "kernels/ref/attention.h"
 
 namespace minke {
 namespace {
 
 bool use_reference() { return active_isa() == Isa::reference; }
+
+// Operations of products over `width` elements of every query with each key that it sees.
+double work_of(const Tensor& q, std::span<const AttentionSequence> sequences, int64_t width) {
+  double pairs = 0;
+  for (const AttentionSequence& s : sequences) {
+    const double queries = static_cast<double>(s.query_end - s.query_begin);
+    pairs += queries * (static_cast<double>(s.key_end - s.key_begin) - (queries - 1) / 2);
+  }
+  return 2 * pairs * static_cast<double>(q.shape[1] * width);
+}
 
 void check_keys(const Tensor& q, const AttentionKeys& keys, int64_t v_dim) {
   const int64_t rope = keys.k_rope ? keys.k_rope.columns() : 0;
@@ -64,6 +75,8 @@ void attention_forward(const Tensor& out, const Tensor& lse, const Tensor& q,
   check_sequences(q, keys, sequences);
   check_rows(out, q, out.shape[2], "out");
   if (lse) check_lse(lse, q);
+  const ProfileScope scope("attention", limit_of(q.dtype),
+                           work_of(q, sequences, q.shape[2] + out.shape[2]));
   (use_reference() ? ref::attention_forward : cpu::attention_forward)(out, lse, q, keys, sequences,
                                                                       scale);
 }
@@ -88,6 +101,9 @@ void attention_backward(const Tensor& dq, const AttentionKeys& dkeys, const Tens
               (dk_rope.rank == 3 && dk_rope.dtype == q.dtype && dk_rope.rows() == keys.k.rows() &&
                dk_rope.shape[1] == q.shape[1] && dk_rope.shape[2] == rope),
           "dk_rope is {} for q {}", dk_rope, q);
+  // Scores and their gradient, twice over both widths, and the gradient of the values.
+  const ProfileScope scope("attention backward", limit_of(q.dtype),
+                           work_of(q, sequences, 3 * q.shape[2] + 2 * out.shape[2]));
   (use_reference() ? ref::attention_backward : cpu::attention_backward)(
       dq, dkeys, dk_rope, dout, out, lse, q, keys, sequences, scale);
 }

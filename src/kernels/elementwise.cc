@@ -4,11 +4,13 @@
 #include <cstring>
 
 #include "base/threads.h"
+#include "kernels/profile.h"
 #include "kernels/rows.h"
 
 namespace minke {
 
 void clear(const Tensor& y) {
+  const MemoryScope scope("clear", {y});
   constexpr int64_t bytes_per_task = 1 << 18;
   require(y.contiguous(), "clear: {}", y);
   parallel_ranges(y.bytes(), bytes_per_task, [&](int64_t begin, int64_t end) {
@@ -17,6 +19,7 @@ void clear(const Tensor& y) {
 }
 
 void silu_mul_forward(const Tensor& h, const Tensor& gate_up) {
+  const MemoryScope scope("silu", {h, gate_up});
   const int64_t n = h.columns();
   expect_rows(gate_up, h.rows(), 2 * n, "silu_mul_forward gate_up");
   parallel_ranges(h.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
@@ -31,6 +34,7 @@ void silu_mul_forward(const Tensor& h, const Tensor& gate_up) {
 }
 
 void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& gate_up) {
+  const MemoryScope scope("silu backward", {dgate_up, dh, gate_up});
   const int64_t n = dh.columns();
   expect_rows(gate_up, dh.rows(), 2 * n, "silu_mul_backward gate_up");
   expect_rows(dgate_up, dh.rows(), 2 * n, "silu_mul_backward dgate_up");
@@ -47,6 +51,7 @@ void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& g
 }
 
 void convert(const Tensor& y, const Tensor& x) {
+  const MemoryScope scope("copy", {y, x});
   const int64_t n = x.columns();
   expect_rows(y, x.rows(), n, "convert");
   parallel_ranges(x.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
@@ -61,6 +66,7 @@ void convert(const Tensor& y, const Tensor& x) {
 }
 
 void broadcast_row(const Tensor& y, const Tensor& row, bool accumulate) {
+  const MemoryScope scope("bias", {y});
   const int64_t n = y.columns();
   expect_rows(y, y.rows(), n, "broadcast_row");
   require(row.rank == 1 && row.size() == n, "broadcast_row: {} to {}", row, y);
@@ -81,6 +87,7 @@ void broadcast_row(const Tensor& y, const Tensor& row, bool accumulate) {
 }
 
 void sum_rows(const Tensor& sum, const Tensor& x) {
+  const MemoryScope scope("bias backward", {x});
   // Rows that one task adds up; fixed, so that the order does not depend on the number of threads.
   constexpr int64_t rows_per_partial = 64;
   const int64_t n = x.columns(), rows = x.rows();
@@ -99,6 +106,7 @@ void sum_rows(const Tensor& sum, const Tensor& x) {
 }
 
 void sum_heads(const Tensor& y, const Tensor& x) {
+  const MemoryScope scope("sum of heads", {y, x});
   require(x.rank == 3 && x.contiguous(), "sum_heads: x {}", x);
   const int64_t heads = x.shape[1], n = x.shape[2];
   expect_rows(y, x.rows(), n, "sum_heads");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/threads.h"
+#include "kernels/profile.h"
 #include "kernels/rows.h"
 
 namespace minke {
@@ -14,6 +15,7 @@ ExpertRoute allocate_route(Arena& arena, int64_t tokens, int64_t top_k, int64_t 
 
 // A counting sort, which is stable: rows of one expert keep the order of their tokens.
 void route_tokens(ExpertRoute& route, const Tensor& indices) {
+  const MemoryScope scope("route", {indices, route.row_of_slot, route.token_of_row});
   const int64_t tokens = indices.rows(), top_k = indices.columns();
   expect_rows(route.row_of_slot, tokens, top_k, "route_tokens");
   const int64_t experts = static_cast<int64_t>(route.offsets.size()) - 1;
@@ -33,6 +35,7 @@ void route_tokens(ExpertRoute& route, const Tensor& indices) {
 }
 
 void gather_rows(const Tensor& rows, const Tensor& x, const ExpertRoute& route) {
+  const MemoryScope scope("gather", {rows, rows});
   const int64_t n = x.columns();
   expect_rows(rows, route.token_of_row.size(), n, "gather_rows");
   require(rows.dtype == x.dtype, "gather_rows: {} from {}", rows, x);
@@ -47,6 +50,7 @@ void gather_rows(const Tensor& rows, const Tensor& x, const ExpertRoute& route) 
 
 void gather_rows_backward(const Tensor& dx, const Tensor& drows, const ExpertRoute& route,
                           bool accumulate) {
+  const MemoryScope scope("gather backward", {dx, drows});
   const int64_t n = dx.columns(), top_k = route.row_of_slot.columns();
   expect_rows(drows, route.token_of_row.size(), n, "gather_rows_backward");
   parallel_ranges(dx.rows(), rows_per_task(n * top_k), [&](int64_t begin, int64_t end) {
@@ -67,6 +71,7 @@ void gather_rows_backward(const Tensor& dx, const Tensor& drows, const ExpertRou
 
 void combine_rows(const Tensor& y, const Tensor& rows, const Tensor& weights,
                   const ExpertRoute& route) {
+  const MemoryScope scope("combine", {y, y, rows});
   const int64_t n = y.columns(), top_k = weights.columns();
   expect_rows(rows, route.token_of_row.size(), n, "combine_rows");
   parallel_ranges(y.rows(), rows_per_task(n * top_k), [&](int64_t begin, int64_t end) {
@@ -84,6 +89,7 @@ void combine_rows(const Tensor& y, const Tensor& rows, const Tensor& weights,
 
 void combine_rows_backward(const Tensor& drows, const Tensor& dweights, const Tensor& dy,
                            const Tensor& rows, const Tensor& weights, const ExpertRoute& route) {
+  const MemoryScope scope("combine backward", {drows, rows, dy});
   const int64_t n = dy.columns(), top_k = weights.columns();
   expect_rows(drows, rows.rows(), n, "combine_rows_backward");
   parallel_ranges(dy.rows(), rows_per_task(n * top_k), [&](int64_t begin, int64_t end) {

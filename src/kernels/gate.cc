@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/threads.h"
+#include "kernels/profile.h"
 #include "kernels/rows.h"
 
 namespace minke {
@@ -90,6 +91,7 @@ void scores_gradient(float* gradient, const float* scores, int64_t experts, bool
 
 void gate_forward(const Tensor& scores, const Tensor& indices, const Tensor& weights,
                   const Tensor& logits, const Tensor& bias, const GateOptions& options) {
+  const MemoryScope scope("gate", {scores, logits});
   const int64_t tokens = logits.rows(), experts = logits.columns();
   expect_rows(scores, tokens, experts, "gate_forward scores");
   expect_rows(indices, tokens, options.top_k, "gate_forward indices");
@@ -114,6 +116,7 @@ void gate_forward(const Tensor& scores, const Tensor& indices, const Tensor& wei
 
 void gate_backward(const Tensor& dlogits, const Tensor& dweights, const Tensor& dscores,
                    const Tensor& scores, const Tensor& indices, const GateOptions& options) {
+  const MemoryScope scope("gate backward", {dlogits, scores});
   const int64_t experts = scores.columns();
   expect_rows(dlogits, scores.rows(), experts, "gate_backward dlogits");
   parallel_ranges(scores.rows(), tokens_per_task, [&](int64_t begin, int64_t end) {
@@ -132,6 +135,7 @@ void gate_backward(const Tensor& dlogits, const Tensor& dweights, const Tensor& 
 
 double balance_loss(const Tensor& dscores, const Tensor& scores, const Tensor& indices,
                     int64_t sequence_length, double alpha, double gradient_scale) {
+  const MemoryScope scope("balance loss", {dscores, scores});
   const int64_t experts = scores.columns(), top_k = indices.columns();
   const int64_t sequences = scores.rows() / sequence_length;
   require(sequences * sequence_length == scores.rows(), "balance_loss: {} rows in sequences of {}",

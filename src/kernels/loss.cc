@@ -4,11 +4,13 @@
 #include <cmath>
 
 #include "base/threads.h"
+#include "kernels/profile.h"
 #include "kernels/rows.h"
 
 namespace minke {
 
 void embedding_forward(const Tensor& y, const Tensor& table, const Tensor& ids) {
+  const MemoryScope scope("look-up", {y, y});
   const int64_t n = table.columns();
   expect_rows(y, ids.size(), n, "embedding_forward");
   parallel_ranges(y.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
@@ -27,6 +29,7 @@ void embedding_forward(const Tensor& y, const Tensor& table, const Tensor& ids) 
 // A task owns a range of columns and walks all tokens, so that rows which share a token id are
 // added in the order of the tokens whatever the number of threads.
 void embedding_backward(const Tensor& dtable, const Tensor& dy, const Tensor& ids) {
+  const MemoryScope scope("look-up backward", {dy, dy, dy});
   constexpr int64_t columns_per_task = 64;
   const int64_t n = dtable.columns();
   expect_rows(dy, ids.size(), n, "embedding_backward");
@@ -42,6 +45,7 @@ void embedding_backward(const Tensor& dtable, const Tensor& dy, const Tensor& id
 
 void cross_entropy(const Tensor& losses, const Tensor& dlogits, const Tensor& logits,
                    const Tensor& targets, float gradient_scale) {
+  const MemoryScope scope("cross-entropy", {logits, dlogits});
   const int64_t n = logits.columns();
   require(losses.size() == logits.rows() && targets.size() == logits.rows(),
           "cross_entropy: losses {}, targets {}, logits {}", losses, targets, logits);

@@ -7,6 +7,7 @@
 #include "kernels/cpu/matmul.h"
 #include "kernels/isa.h"
 #include "kernels/packed.h"
+#include "kernels/profile.h"
 #include "kernels/ref/matmul.h"
 
 namespace minke {
@@ -28,6 +29,17 @@ void check_offsets(std::span<const int64_t> offsets, size_t groups, int64_t rows
 void check_plain(const PackedMatrix& packed) {
   require(!is_integer(packed.packing), "numbers cannot be packed as {}",
           packing_name(packed.packing));
+}
+
+ProfileLimit limit_of(std::span<const PackedMatrix> b) {
+  if (b.empty() || b[0].packing == Packing::bf16) return ProfileLimit::bf16;
+  return b[0].packing == Packing::f32 ? ProfileLimit::f32 : ProfileLimit::int8;
+}
+
+double work_of(std::span<const Tensor> a, std::span<const PackedMatrix> b) {
+  double work = 0;
+  for (size_t i = 0; i < b.size(); ++i) work += product_work(a[i].rows(), b[i].rows, b[i].inner);
+  return work;
 }
 
 void check_product(const Tensor& c, const Tensor& a, const PackedMatrix& b) {
@@ -147,6 +159,7 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
                 a[i].dtype == a[0].dtype && c[i].dtype == c[0].dtype,
             "product {} differs from the first one of its batch: c {} = a {}", i, c[i], a[i]);
   }
+  const ProfileScope scope("product", limit_of(b), work_of(a, b));
   (use_reference() ? ref::matmul_batched : cpu::matmul_batched)(c, a, b, accumulate);
 }
 
@@ -182,6 +195,9 @@ void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy
     require(w.rank == 2 && w.dtype == DType::f32 && w.rows() == dy.columns() &&
                 w.columns() == x.columns(),
             "dw {} of dy {} and x {}", w, dy, x);
+  const int64_t rows = offsets.back() - offsets.front();
+  const ProfileScope scope("weight gradient", limit_of(x.dtype),
+                           product_work(rows, dy.columns(), x.columns()));
   (use_reference() ? ref::matmul_weight_gradient_grouped : cpu::matmul_weight_gradient_grouped)(
       dw, dy, x, offsets, accumulate);
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/threads.h"
+#include "kernels/profile.h"
 #include "kernels/rows.h"
 
 namespace minke {
@@ -20,6 +21,7 @@ constexpr int64_t rows_per_partial = 64;
 }  // namespace
 
 void rms_norm_forward(const Tensor& y, const Tensor& x, const Tensor& weight, float epsilon) {
+  const MemoryScope scope("norm", {y, x});
   const int64_t n = x.columns();
   expect_rows(y, x.rows(), n, "rms_norm_forward y");
   require(weight.size() == n, "rms_norm_forward: weight {} for {}", weight, x);
@@ -37,6 +39,7 @@ void rms_norm_forward(const Tensor& y, const Tensor& x, const Tensor& weight, fl
 
 void rms_norm_backward(const Tensor& dx, const Tensor& dweight, const Tensor& dy, const Tensor& x,
                        const Tensor& weight, float epsilon, bool accumulate) {
+  const MemoryScope scope("norm backward", {dx, dy, x});
   const int64_t n = x.columns(), rows = x.rows();
   expect_rows(dx, rows, n, "rms_norm_backward dx");
   expect_rows(dy, rows, n, "rms_norm_backward dy");

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "base/threads.h"
+#include "kernels/profile.h"
 #include "kernels/rows.h"
 
 namespace minke {
@@ -18,6 +19,7 @@ Tensor part(const Tensor& x, int64_t begin, int64_t end) {
 
 void adamw_step(const Tensor& weight, const Tensor& m, const Tensor& v, const Tensor& gradient,
                 float gradient_scale, const AdamwConstants& constants) {
+  const MemoryScope scope("AdamW", {weight, weight, m, m, v, v, gradient});
   const int64_t size = weight.size();
   require(m.size() == size && v.size() == size && gradient.size() == size,
           "adamw_step: {} weights, {} and {} moments, {} gradients", size, m.size(), v.size(),
@@ -39,6 +41,7 @@ void adamw_step(const Tensor& weight, const Tensor& m, const Tensor& v, const Te
 }
 
 double sum_of_squares(const Tensor& x) {
+  const MemoryScope scope("norm of gradients", {x});
   const int64_t size = x.size(), tasks = (size + elements_per_task - 1) / elements_per_task;
   std::vector<double> sums(static_cast<size_t>(tasks));
   parallel_for(tasks, [&](int64_t task) {
@@ -52,6 +55,7 @@ double sum_of_squares(const Tensor& x) {
 }
 
 void blend(const Tensor& y, float a, const Tensor& x, float b) {
+  const MemoryScope scope("blend", {y, y, x});
   require(y.size() == x.size(), "blend: {} and {}", y, x);
   parallel_ranges(y.size(), elements_per_task, [&](int64_t begin, int64_t end) {
     row_ops().blend(y.as<float>() + begin, a, x.as<float>() + begin, b, end - begin);

@@ -1,12 +1,14 @@
 #include "kernels/rope.h"
 
 #include "base/threads.h"
+#include "kernels/profile.h"
 #include "kernels/rows.h"
 
 namespace minke {
 
 void rope(const Tensor& x, const Tensor& positions, const Tensor& cosine, const Tensor& sine,
           bool inverse, RopePairs pairs) {
+  const MemoryScope scope("rope", {x, x});
   require(x.rank == 3 && x.shape[2] == 2 * cosine.columns() && positions.size() == x.rows(),
           "rope: x {}, positions {}, cosine {}", x, positions, cosine);
   const int64_t heads = x.shape[1], width = x.shape[2];

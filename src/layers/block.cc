@@ -1,5 +1,6 @@
 #include "layers/block.h"
 
+#include "base/profile.h"
 #include "kernels/elementwise.h"
 
 namespace minke {
@@ -108,6 +109,7 @@ void Block::refresh() const {
 
 void Block::forward(const Tensor& x, Activations& saved, const Scratch& scratch,
                     const TokenRows& rows) const {
+  const ProfilePart part("residual stream");
   attention_norm_.forward(saved.attention_normed, x);
   convert(saved.middle, x);
   if (mla_)
@@ -132,6 +134,7 @@ const Tensor& Block::as_compute(const Tensor& dx, const Scratch& scratch) const 
 double Block::backward(const Tensor& dx, const Tensor& x, const Activations& saved,
                        const Scratch& scratch, const TokenRows& rows,
                        const BalanceOptions& balance) const {
+  const ProfilePart part("residual stream");
   double balance_loss = 0;
   if (recompute_) ffn_norm_.forward(saved.ffn_normed, saved.middle);
   const Tensor& dy = as_compute(dx, scratch);
@@ -158,6 +161,7 @@ KvPages Block::allocate_pages(Arena& arena, int64_t pages) const {
 
 void Block::forward_cached(const Tensor& x, const KvPages& pages, const Batch& batch,
                            Arena& arena) const {
+  const ProfilePart part("residual stream");
   const int64_t mark = arena.mark(), tokens = x.rows();
   const bool counting = arena.is_counting();
   const Tensor normed = arena.allocate(compute_, {tokens, hidden_});

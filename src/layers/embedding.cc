@@ -1,5 +1,6 @@
 #include "layers/embedding.h"
 
+#include "base/profile.h"
 #include "base/threads.h"
 #include "kernels/blocks.h"
 #include "kernels/loss.h"
@@ -17,6 +18,7 @@ Embedding::Embedding(const LayerBuilder& builder) {
 }
 
 void Embedding::forward(const Tensor& x, const Tensor& ids) const {
+  const ProfilePart part("embedding");
   if (!stored_) return embedding_forward(x, weight_, ids);
   constexpr int64_t tokens_of_task = 16;
   parallel_ranges(x.rows(), tokens_of_task, [&](int64_t begin, int64_t end) {
@@ -30,6 +32,7 @@ void Embedding::forward(const Tensor& x, const Tensor& ids) const {
 }
 
 void Embedding::backward(const Tensor& dx, const Tensor& ids) const {
+  const ProfilePart part("embedding");
   embedding_backward(gradient_, dx, ids);
 }
 

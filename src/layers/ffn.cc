@@ -1,5 +1,6 @@
 #include "layers/ffn.h"
 
+#include "base/profile.h"
 #include "kernels/elementwise.h"
 
 namespace minke {
@@ -28,6 +29,7 @@ void Ffn::refresh() const {
 }
 
 void Ffn::forward(const Tensor& y, const Tensor& normed, const Activations& saved) const {
+  const ProfilePart part("dense FFN");
   linear_forward(saved.gate_up, normed, gate_up_);
   silu_mul_forward(saved.h, saved.gate_up);
   linear_forward(y, saved.h, down_, true);
@@ -35,6 +37,7 @@ void Ffn::forward(const Tensor& y, const Tensor& normed, const Activations& save
 
 void Ffn::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
                    const Activations& saved, const Scratch& scratch, bool accumulate) const {
+  const ProfilePart part("dense FFN");
   if (recompute_) silu_mul_forward(saved.h, saved.gate_up);
   linear_backward(scratch.dh, dy, saved.h, down_);
   silu_mul_backward(scratch.dgate_up, scratch.dh, saved.gate_up);

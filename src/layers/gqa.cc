@@ -1,5 +1,6 @@
 #include "layers/gqa.h"
 
+#include "base/profile.h"
 #include "kernels/rope.h"
 
 namespace minke {
@@ -72,6 +73,7 @@ AttentionKeys Gqa::keys_of(const Tensor& qk, const Tensor& qkv) const {
 
 void Gqa::forward(const Tensor& y, const Tensor& normed, const Activations& saved,
                   const TokenRows& rows) const {
+  const ProfilePart part("attention");
   linear_forward(saved.qkv, normed, qkv_);
   if (has_norms()) norm_heads(saved);
   rotate(saved.qk, rows.positions, false);
@@ -88,6 +90,7 @@ KvPages Gqa::allocate_pages(Arena& arena, int64_t pages) const {
 
 void Gqa::forward_cached(const Tensor& y, const Tensor& normed, const KvPages& pages,
                          const Batch& batch, Arena& arena) const {
+  const ProfilePart part("attention");
   const int64_t mark = arena.mark(), tokens = normed.rows();
   Activations now = allocate_activations(arena, tokens);
   if (has_norms()) now.qk = arena.allocate(compute_, {tokens, rotated_heads() * width_});
@@ -110,6 +113,7 @@ void Gqa::forward_cached(const Tensor& y, const Tensor& normed, const KvPages& p
 
 void Gqa::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
                    const Activations& saved, const Scratch& scratch, const TokenRows& rows) const {
+  const ProfilePart part("attention");
   if (recompute_ && has_norms()) {
     norm_heads(saved);
     rotate(saved.qk, rows.positions, false);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/elementwise.h"
+#include "kernels/profile.h"
 
 namespace minke {
 namespace {
@@ -90,7 +91,10 @@ void linear_backward(const Tensor& dx, const Tensor& dy, const Tensor& x, const 
                      bool accumulate) {
   matmul_weight_gradient(linear.gradient, dy, x, true);
   if (linear.bias) sum_rows(linear.bias_gradient, dy);
-  if (dx) matmul(dx, dy, linear.backward, accumulate);
+  if (!dx) return;
+  const ProfileScope scope("input gradient", limit_of(dy.dtype),
+                           product_work(dy.rows(), dy.columns(), dx.columns()));
+  matmul(dx, dy, linear.backward, accumulate);
 }
 
 }  // namespace minke

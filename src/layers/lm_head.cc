@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/profile.h"
 #include "kernels/loss.h"
 
 namespace minke {
@@ -28,6 +29,7 @@ LmHead::Scratch LmHead::allocate_scratch(Arena& arena, int64_t tokens) const {
 
 double LmHead::loss(const Tensor& normed, const Tensor& targets, const Scratch& scratch,
                     const Tensor& dnormed, float gradient_scale) const {
+  const ProfilePart part("head");
   const int64_t tokens = normed.rows();
   for (int64_t begin = 0; begin < tokens; begin += chunk_tokens()) {
     const int64_t end = std::min(tokens, begin + chunk_tokens());

@@ -1,5 +1,6 @@
 #include "layers/mla.h"
 
+#include "base/profile.h"
 #include "kernels/elementwise.h"
 #include "kernels/rope.h"
 
@@ -102,6 +103,7 @@ AttentionKeys Mla::keys_of(const Activations& saved) const {
 
 void Mla::forward(const Tensor& y, const Tensor& normed, const Activations& saved,
                   const TokenRows& rows) const {
+  const ProfilePart part("latent attention");
   linear_forward(saved.down, normed, down_);
   const int64_t end = down_.out_features();
   rope(saved.down.slice_last(end - rope_, end).split_last(1, rope_), rows.positions, rotary_.cosine,
@@ -122,6 +124,7 @@ void Mla::recompute(const Activations& saved, const TokenRows& rows) const {
 
 void Mla::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
                    const Activations& saved, const Scratch& scratch, const TokenRows& rows) const {
+  const ProfilePart part("latent attention");
   if (recompute_) recompute(saved, rows);
   const int64_t tokens = dy.rows(), latent = query_columns(), key = latent + kv_lora_;
   linear_backward(scratch.dout, dy, saved.out, out_);  // y = out·W_Oᵀ

@@ -1,4 +1,5 @@
 // MLA over pages of latents: what inference runs.
+#include "base/profile.h"
 #include "base/threads.h"
 #include "kernels/blocks.h"
 #include "kernels/elementwise.h"
@@ -69,6 +70,7 @@ KvPages Mla::allocate_pages(Arena& arena, int64_t pages) const {
 
 void Mla::forward_cached(const Tensor& y, const Tensor& normed, const KvPages& pages,
                          const Batch& batch, Arena& arena) const {
+  const ProfilePart part("latent attention");
   const int64_t mark = arena.mark(), tokens = normed.rows();
   Activations now = allocate_activations(arena, tokens);
   if (q_lora_) {

@@ -1,7 +1,9 @@
 #include "layers/moe.h"
 
+#include "base/profile.h"
 #include "base/threads.h"
 #include "kernels/elementwise.h"
+#include "kernels/profile.h"
 
 namespace minke {
 
@@ -39,6 +41,14 @@ void experts_forward(const Tensor& y, const Tensor& x,
     matmul_grouped(y.slice_last(column, end), x, experts, offsets);
     column = end;
   }
+}
+
+// dx's rows of each expert = dy's rows of it times its transposed matrix.
+void experts_backward(const Tensor& dx, const Tensor& dy, std::span<const PackedMatrix> experts,
+                      std::span<const int64_t> offsets) {
+  const ProfileScope scope("input gradient", limit_of(dy.dtype),
+                           product_work(dy.rows(), dy.columns(), dx.columns()));
+  matmul_grouped(dx, dy, experts, offsets);
 }
 
 }  // namespace
@@ -121,6 +131,7 @@ void Moe::refresh() const {
 
 void Moe::forward(const Tensor& y, const Tensor& normed, Activations& saved,
                   const Scratch& scratch) const {
+  const ProfilePart part("experts");
   linear_forward(scratch.logits, normed, gate_);
   gate_forward(saved.scores, saved.indices, saved.weights, scratch.logits, bias_, options_);
   route_tokens(saved.route, saved.indices);
@@ -135,6 +146,7 @@ void Moe::forward(const Tensor& y, const Tensor& normed, Activations& saved,
 double Moe::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
                      const Activations& saved, const Scratch& scratch, int64_t sequence_length,
                      double balance_alpha, double gradient_scale) const {
+  const ProfilePart part("experts");
   const auto& offsets = saved.route.offsets;
   if (recompute_) {
     gather_rows(saved.x, normed, saved.route);
@@ -144,11 +156,11 @@ double Moe::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& norm
   // normed.
   combine_rows_backward(scratch.dout, scratch.dweights, dy, saved.out, saved.weights, saved.route);
   matmul_weight_gradient_grouped(down_gradients_, scratch.dout, saved.h, offsets, true);
-  matmul_grouped(scratch.dh, scratch.dout, down_backward_, offsets);
+  experts_backward(scratch.dh, scratch.dout, down_backward_, offsets);
   silu_mul_backward(scratch.dgate_up, scratch.dh, saved.gate_up);
   matmul_weight_gradient_grouped(gate_up_gradients_, scratch.dgate_up, saved.x, offsets, true);
   const Tensor& dx = scratch.dout;  // its rows are not needed any more
-  matmul_grouped(dx, scratch.dgate_up, gate_up_backward_, offsets);
+  experts_backward(dx, scratch.dgate_up, gate_up_backward_, offsets);
   gather_rows_backward(dnormed, dx, saved.route, false);
 
   // The gate sees the experts' weights and the balance loss.

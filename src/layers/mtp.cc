@@ -1,5 +1,6 @@
 #include "layers/mtp.h"
 
+#include "base/profile.h"
 #include "kernels/elementwise.h"
 
 namespace minke {
@@ -52,6 +53,7 @@ void MtpModule::forward_cached(const Tensor& out, const Tensor& hidden, const Te
 
 void MtpModule::forward(const Tensor& hidden, Activations& saved, const Block::Scratch& scratch,
                         const TokenRows& rows) const {
+  const ProfilePart part("MTP");
   project(saved.input, saved.joined, hidden, saved.embedding);
   block_.forward(saved.input, saved.block, scratch, rows);
   head_norm_.forward(saved.normed, saved.block.output);
@@ -61,6 +63,7 @@ double MtpModule::backward(const Tensor& dx, const Tensor& dnormed, const Tensor
                            const Tensor& dembedding, const Tensor& hidden, const Activations& saved,
                            const Scratch& scratch, const Block::Scratch& block_scratch,
                            const TokenRows& rows, const BalanceOptions& balance) const {
+  const ProfilePart part("MTP");
   head_norm_.backward(dx, dnormed, saved.block.output, true);
   const double balance_loss =
       block_.backward(dx, saved.input, saved.block, block_scratch, rows, balance);

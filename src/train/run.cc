@@ -10,6 +10,7 @@
 #include "kernels/peak.h"
 #include "ledger/version.h"
 #include "plan/flops.h"
+#include "train/profile.h"
 #include "train/progress.h"
 
 namespace minke {
@@ -48,8 +49,9 @@ bool passed(int64_t before, int64_t tokens, int64_t every) {
 
 class Run {
  public:
-  Run(const TrainConfig& config, const std::optional<fs::path>& checkpoint)
+  Run(const TrainConfig& config, const std::optional<fs::path>& checkpoint, bool profile)
       : folder_(config.output),
+        profiling_(profile),
         group_(make_local_group()),
         trainer_(start(config, checkpoint)),
         ledger_(checkpoint ? stored_ledger(folder_) : Ledger(), trainer_->position().step),
@@ -78,12 +80,16 @@ class Run {
     while (!trainer_->done() && !stop_requested) {
       const int64_t before = trainer_->position().tokens;
       const double start = now_seconds();
+      if (profiling_) profile_.begin_step();
       report = trainer_->step();
-      count_step(trainer_->position().tokens - before, now_seconds() - start, report);
+      const double seconds = now_seconds() - start;
+      if (profiling_) profile_.end_step(seconds);
+      count_step(trainer_->position().tokens - before, seconds, report);
       after_step(before, report);
     }
     if (trainer_->position().step != measured_step_ && trainer_->done()) validate(report);
     if (trainer_->position().step != saved_step_) save();
+    if (profiling_) write_profile();
     if (trainer_->done())
       finish();
     else
@@ -184,6 +190,12 @@ class Run {
     return checkpoint_folder(folder_, trainer_->position().step) / "model";
   }
 
+  void write_profile() const {
+    const Peaks& peaks = measured_peaks();
+    write_file(folder_ / "profile.json", profile_.json(peaks).dump(2) + "\n");
+    fmt::print("{}", profile_.table(peaks));
+  }
+
   void finish() {
     const Ledger& ledger = ledger_.update();
     info("done: {} tokens in {}, {:.3f} bits per byte, {:.4f} {}; the model is in {}",
@@ -193,6 +205,8 @@ class Run {
   }
 
   fs::path folder_;
+  bool profiling_;
+  StepProfile profile_;
   std::unique_ptr<Group> group_;
   std::unique_ptr<Trainer> trainer_;
   LedgerSession ledger_;
@@ -206,7 +220,7 @@ class Run {
 
 }  // namespace
 
-void run_training(const TrainConfig& config, bool resume) {
+void run_training(const TrainConfig& config, bool resume, bool profile) {
   const fs::path folder = config.output;
   const bool begun = fs::exists(folder / "metrics.jsonl") || fs::exists(folder / "checkpoints");
   if (begun && !resume)
@@ -215,7 +229,7 @@ void run_training(const TrainConfig& config, bool resume) {
         "--set output=...",
         folder.string());
   const auto checkpoint = resume ? find_checkpoint(folder) : std::nullopt;
-  Run(config, checkpoint).train();
+  Run(config, checkpoint, profile).train();
 }
 
 }  // namespace minke

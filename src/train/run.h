@@ -10,6 +10,7 @@ namespace minke {
 // checkpoints/). A folder that already holds a run is refused unless resume; with resume the newest
 // sound checkpoint goes on, or the run starts if there is none. SIGINT and SIGTERM save a
 // checkpoint and return. Not reentrant: it installs signal handlers for its own time.
-void run_training(const TrainConfig& config, bool resume);
+// profile: also prints where the steps' time went, and leaves it in RUN/profile.json.
+void run_training(const TrainConfig& config, bool resume, bool profile = false);
 
 }  // namespace minke

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/profile.h"
 #include "kernels/elementwise.h"
 #include "kernels/optimizer.h"
 #include "train/schedule.h"
@@ -105,6 +106,7 @@ Trainer::Trainer(TrainConfig config, Group& group) : config_(std::move(config)),
 }
 
 StepReport Trainer::step() {
+  const ProfilePart part("optimizer");
   const Tensor& gradients = weights_->flat_gradients();
   clear(gradients);
   model_->reset_expert_loads();
@@ -123,13 +125,22 @@ StepReport Trainer::step() {
         clip > 0 && report.gradient_norm > clip ? clip / report.gradient_norm : 1.0;
     optimizer_->step(++position_.updates, factor, scale);
     update_biases();
-    model_->refresh();
+    refresh_model();
   }
   position_.skipped += report.skipped;
   ++position_.step;
   position_.sequences += report.sequences;
   position_.tokens += report.sequences * config_.data.sequence_length;
   return report;
+}
+
+// Reads the f32 weights and writes the two packed copies.
+void Trainer::refresh_model() {
+  const Tensor& weights = weights_->flat_weights();
+  const int64_t packed = config_.compute == ComputeDType::f32 ? 8 : 4;
+  const ProfileScope scope("pack weights", ProfileLimit::memory,
+                           static_cast<double>(weights.bytes() + weights.size() * packed));
+  model_->refresh();
 }
 
 StepReport Trainer::run_micro_batches(int64_t sequences) {

@@ -59,6 +59,7 @@ class Trainer {
 
  private:
   StepReport run_micro_batches(int64_t sequences);
+  void refresh_model();
   void reduce(StepReport& report);
   [[noreturn]] void stop_non_finite(const StepReport& report) const;
   void update_biases();
