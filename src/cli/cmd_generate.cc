@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "base/machine.h"
+#include "base/threads.h"
 #include "cli/commands.h"
 #include "cli/compute_option.h"
 #include "infer/generate.h"
@@ -26,7 +28,9 @@ std::vector<int32_t> prompt_tokens(const Arguments& a, const Tokenizer& tokenize
   return tokens;
 }
 
-void report(const Arguments& a, size_t prompt, const Generation& result) {
+// cpu_share: of its threads' time that the program had while it wrote.
+void report(const Arguments& a, const LoadedModel& model, size_t prompt, const Generation& result,
+            double cpu_share) {
   const double rate =
       (result.tokens.size() - 1.0) / std::max(1e-9, result.generation_seconds);  // after the first
   info("{} prompt tokens in {:.2f} s; {} tokens, {:.1f} a second", prompt, result.prompt_seconds,
@@ -37,7 +41,13 @@ void report(const Arguments& a, size_t prompt, const Generation& result) {
                                        {"finish_reason", finish_reason_name(result.finish)},
                                        {"prompt_tokens", prompt},
                                        {"prompt_seconds", result.prompt_seconds},
-                                       {"tokens_per_second", rate}};
+                                       {"generation_seconds", result.generation_seconds},
+                                       {"tokens_per_second", rate},
+                                       {"model", a.model},
+                                       {"compute", dtype_name(model.compute())},
+                                       {"threads", thread_count()},
+                                       {"cpu_share", cpu_share},
+                                       {"planned_memory_bytes", model.planned_bytes()}};
   fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
@@ -55,9 +65,11 @@ void run(Arguments a) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   };
+  const double cpu = cpu_seconds(), start = now_seconds();
   const Generation result = generate(model, prompt, a.options, show);
+  const double share = (cpu_seconds() - cpu) / (now_seconds() - start) / thread_count();
   show("\n");
-  report(a, prompt.size(), result);
+  report(a, model, prompt.size(), result, share);
 }
 
 }  // namespace

@@ -6,6 +6,20 @@
 #include "config/json.h"
 
 namespace minke {
+namespace {
+
+std::string text_of(const nlohmann::json& json, const char* key) {
+  return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
+}
+
+// False where there is none or no sensible one.
+bool read_factor(const nlohmann::json& json, const char* key, double& factor) {
+  if (!json.contains(key) || !json[key].is_number()) return false;
+  factor = json[key].get<double>();
+  return factor > 0.001 && factor < 1000;
+}
+
+}  // namespace
 
 std::string calibration_path(int threads) {
   fs::path path = peaks_path(threads);
@@ -13,23 +27,35 @@ std::string calibration_path(int threads) {
   return (path.parent_path() / (name + ".json")).string();
 }
 
-std::optional<Calibration> load_calibration(int threads) {
+Calibration load_calibration(int threads) {
   const std::string path = calibration_path(threads);
   if (!fs::exists(path)) return {};
   const auto json = nlohmann::json::parse(read_file(path, 1 << 16), nullptr, false);
   if (!json.is_object()) return {};
-  const auto factor = [&](const char* key) {
-    return json.contains(key) && json[key].is_number() ? json[key].get<double>() : 0.0;
-  };
-  Calibration c{factor("step_factor"), factor("memory_factor"), ""};
-  if (json.contains("run") && json["run"].is_string()) c.run = json["run"].get<std::string>();
-  const auto sane = [](double x) { return x > 0.01 && x < 1000; };
-  return sane(c.step_factor) && sane(c.memory_factor) ? std::optional(c) : std::nullopt;
+  Calibration c;
+  if (read_factor(json, "step_factor", c.step_factor) &&
+      read_factor(json, "memory_factor", c.memory_factor))
+    c.run = text_of(json, "run");
+  if (read_factor(json, "prompt_factor", c.prompt_factor) &&
+      read_factor(json, "generation_factor", c.generation_factor))
+    c.model = text_of(json, "model");
+  if (c.run.empty()) c.step_factor = c.memory_factor = 1;
+  if (c.model.empty()) c.prompt_factor = c.generation_factor = 1;
+  return c;
 }
 
 void store_calibration(const Calibration& c, int threads) {
-  const nlohmann::ordered_json json = {
-      {"run", c.run}, {"step_factor", c.step_factor}, {"memory_factor", c.memory_factor}};
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  if (!c.run.empty()) {
+    json["run"] = c.run;
+    json["step_factor"] = c.step_factor;
+    json["memory_factor"] = c.memory_factor;
+  }
+  if (!c.model.empty()) {
+    json["model"] = c.model;
+    json["prompt_factor"] = c.prompt_factor;
+    json["generation_factor"] = c.generation_factor;
+  }
   fs::create_directories(cache_folder());
   write_file(calibration_path(threads), json.dump(2) + "\n");
 }

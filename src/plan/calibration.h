@@ -1,22 +1,24 @@
 #pragma once
-// How much slower than predicted this machine's training really was: kept beside its measured
-// peaks.
+// How much slower than predicted training and serving really were on this machine: kept beside its
+// measured peaks.
 
-#include <optional>
 #include <string>
 
 namespace minke {
 
+// Factors are what was measured by what was predicted.
 struct Calibration {
-  double step_factor = 1.0;    // measured seconds of a step by predicted ones
-  double memory_factor = 1.0;  // measured peak memory by predicted
-  std::string run;             // what it was measured with
+  std::string run;             // that training was measured with; "": not yet
+  double step_factor = 1.0;    // seconds of a step
+  double memory_factor = 1.0;  // peak memory
+  std::string model;           // that serving was measured with; "": not yet
+  double prompt_factor = 1.0, generation_factor = 1.0;  // seconds
 };
 
 // In the cache folder, one for each number of threads.
 std::string calibration_path(int threads);
-// Nothing where there is none, or where the file is damaged.
-std::optional<Calibration> load_calibration(int threads);
+// Without factors where there is no file, or where it is damaged.
+Calibration load_calibration(int threads);
 // Error if the file cannot be written.
 void store_calibration(const Calibration& calibration, int threads);
 

@@ -24,9 +24,9 @@ LocalMemory local_memory(const TrainConfig& config, int threads);
 
 // What the machine does: measured peaks and how slow it really was.
 struct LocalRates {
-  double f32_flops = 0, bf16_flops = 0;  // all threads
-  double memory_bytes = 0;               // bytes/s
-  double factor = 1.0;                   // measured by predicted time, from calibration
+  double f32_flops = 0, bf16_flops = 0, int8_operations = 0;  // all threads; 0: no such unit
+  double memory_bytes = 0;                                    // bytes/s
+  double factor = 1.0;  // measured by predicted time, from calibration
   int threads = 1;
 };
 

@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "plan/local_plan.h"
+#include "plan/calibration.h"
+#include "plan/local_serving.h"
 #include "plan/published.h"
 
 namespace minke {
@@ -25,22 +26,25 @@ struct PlanPart {
 
 // Parameters and FLOPs by part, bytes by dtype, cache.
 PlanPart model_part(const ModelShape& shape, int64_t context);
+nlohmann::ordered_json training_json(const TrainingPlan& plan);
 // The three best layouts with memory, step and bill; or what is missing.
 PlanPart training_part(const TrainingSearch& search, const MachineFile& machine,
                        const TrainingJob& job);
 // day: prices for the margin; none where its prices are 0.
 PlanPart serving_part(const ServingPlan& plan, const MachineFile& machine,
                       const ServiceDay& prices);
+// A recipe on this machine: memory and where a step's time goes, with the calibration.
 PlanPart local_part(const TrainConfig& config, const LocalMemory& memory, int64_t process_bytes,
-                    const LocalStep& step, int cores);
+                    const LocalStep& step, int cores, const Calibration& calibration);
+// What the tensors of a model's files add up to.
+PlanPart stored_part(const std::vector<FormatBytes>& formats);
+// A model on this machine. prices: as for serving_part(). machine_bytes: memory that it grants.
+PlanPart local_serving_part(const LocalServing& plan, const LocalServingMemory& memory,
+                            const LocalServingJob& job, int threads, int64_t machine_bytes,
+                            const ServiceDay& prices, const Calibration& calibration);
 // Every efficiency with its value.
 PlanPart assumptions_part(const MachineFile& machine);
 // V3's bill and DeepSeek's day beside the planner's own predictions.
 PlanPart published_part();
-
-// 7.3 GFLOP, 1.20 GiB, 12 min: with three digits.
-std::string decimal_text(double value, const std::string& unit);
-std::string bytes_text(double bytes);
-std::string hours_text(double hours);
 
 }  // namespace minke

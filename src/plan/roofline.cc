@@ -23,6 +23,23 @@ bool is_recomputed(const Product& product, int64_t hidden) {
   return product.part == "attention" && product.in < hidden && product.out != hidden;
 }
 
+// One product of a layer for the tokens of a micro-batch.
+LayerSeconds training_product(const Product& product, int64_t hidden, const Device& device,
+                              const TrainingShare& share) {
+  const auto in = static_cast<double>(product.in), out = static_cast<double>(product.out);
+  const double matrices =
+      product.routed() ? static_cast<double>(product.copies) / share.expert_parallel : 1.0;
+  const double rows = share.tokens * static_cast<double>(product.uses);
+  LayerSeconds seconds;
+  seconds.forward = device.product_seconds(rows, in, out, matrices);
+  seconds.backward_input = device.product_seconds(rows, out, in, matrices);
+  if (share.recompute && is_recomputed(product, hidden)) seconds.backward_input += seconds.forward;
+  // dW [out, in] of each matrix sums over its rows, into f32.
+  seconds.backward_weight = device.product_seconds(out * matrices, rows / matrices, in, matrices) +
+                            8 * in * out * matrices / device.memory_rate();
+  return seconds;
+}
+
 }  // namespace
 
 double Device::bf16_peak() const {
@@ -49,24 +66,18 @@ double Device::product_seconds(double rows, double in, double out, double matric
 LayerSeconds layer_seconds(const LayerShape& layer, const Device& device,
                            const TrainingShare& share) {
   LayerSeconds seconds;
-  const double element = device.element_bytes(), rate = device.memory_rate();
-  const auto hidden = static_cast<double>(layer.products.front().in);
-  double forward_bytes = 2 * hidden * 6 * share.tokens, backward_bytes = 2 * forward_bytes;
+  const int64_t hidden = layer.products.front().in;
+  const double rate = device.memory_rate();
+  double forward_bytes = 12 * static_cast<double>(hidden) * share.tokens;
+  double backward_bytes = 2 * forward_bytes;
   for (const Product& product : layer.products) {
-    const auto in = static_cast<double>(product.in), out = static_cast<double>(product.out);
-    const double matrices =
-        product.routed() ? static_cast<double>(product.copies) / share.expert_parallel : 1.0;
+    const LayerSeconds own = training_product(product, hidden, device, share);
+    seconds.forward += own.forward;
+    seconds.backward_input += own.backward_input;
+    seconds.backward_weight += own.backward_weight;
+    const Traffic traffic = product_traffic(
+        static_cast<double>(product.in), static_cast<double>(product.out), device.element_bytes());
     const double rows = share.tokens * static_cast<double>(product.uses);
-    const double forward = device.product_seconds(rows, in, out, matrices);
-    seconds.forward += forward;
-    seconds.backward_input += device.product_seconds(rows, out, in, matrices);
-    // dW [out, in] of each matrix sums over its rows, into f32.
-    seconds.backward_weight +=
-        device.product_seconds(out * matrices, rows / matrices, in, matrices) +
-        8 * in * out * matrices / rate;
-    if (share.recompute && is_recomputed(product, layer.products.front().in))
-      seconds.backward_input += forward;
-    const Traffic traffic = product_traffic(in, out, element);
     forward_bytes += rows * traffic.forward;
     backward_bytes += rows * traffic.backward;
   }

@@ -98,12 +98,22 @@ struct DecodeParts {
   }
 };
 
+// Dispatch and combine of a step's rows, in small messages to each chosen expert.
+double exchange_seconds(const ModelShape& shape, const LayerShape& layer, const Device& device,
+                        int64_t parallel, double rows) {
+  const MachineSpec& spec = device.machine.spec;
+  const bool across = parallel > spec.devices_per_node;
+  const double link = (across ? spec.inter_node_gbps : spec.intra_node_gbps) * 1e9;
+  const double bytes = dispatch_bytes(shape.hidden, device.precision) + combine_bytes(shape.hidden);
+  return rows * static_cast<double>(layer.experts_used()) * bytes /
+         (link * device.machine.efficiency.small_messages);
+}
+
 // One step of `batch` sequences on each device, as two micro-batches where experts are shared.
 DecodeParts decode_parts(const ModelShape& shape, const Device& device, const ServingJob& job,
                          double batch) {
   DecodeParts parts{};
   const Efficiency& e = device.machine.efficiency;
-  const MachineSpec& spec = device.machine.spec;
   const double halves = job.decode_experts > 1 ? 2 : 1;
   const double rows = batch / halves;
   for (const LayerShape& layer : shape.layers) {
@@ -115,20 +125,38 @@ DecodeParts decode_parts(const ModelShape& shape, const Device& device, const Se
     const double bytes = batch * job.context * 2 * static_cast<double>(layer.cache_elements);
     parts.attention +=
         std::max(flops / (device.bf16_peak() * e.decode_attention), bytes / device.memory_rate());
-    if (job.decode_experts > 1 && layer.is_moe()) {
-      const bool across = job.decode_experts > spec.devices_per_node;
-      const double link = (across ? spec.inter_node_gbps : spec.intra_node_gbps) * 1e9;
-      parts.exchange +=
-          batch * static_cast<double>(layer.experts_used()) *
-          (dispatch_bytes(shape.hidden, device.precision) + combine_bytes(shape.hidden)) /
-          (link * e.small_messages);
-    }
+    if (job.decode_experts > 1 && layer.is_moe())
+      parts.exchange += exchange_seconds(shape, layer, device, job.decode_experts, batch);
   }
   Device bf16 = device;
   bf16.precision = Precision::bf16;
   parts.products += bf16.product_seconds(batch, static_cast<double>(shape.hidden),
                                          static_cast<double>(shape.vocab));
   return parts;
+}
+
+// Sequences of a device: as asked, or the most that memory holds and that leave each user its
+// speed.
+template <typename StepSeconds>
+int64_t decode_batch(const ServingJob& job, int64_t most, const StepSeconds& seconds) {
+  if (job.batch > most)
+    fail_usage("--serving-batch {}: memory holds {} sequences of {} tokens", job.batch, most,
+               job.context);
+  if (job.batch > 0) return job.batch;
+  int64_t low = 1, high = most;
+  while (low < high) {
+    const int64_t middle = (low + high + 1) / 2;
+    if (1 / seconds(middle) >= job.least_speed)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
+}
+
+const char* decode_limit(const DecodeParts& parts) {
+  if (parts.exchange > parts.products + parts.attention) return "all-to-all";
+  return parts.attention > parts.products ? "attention over the cache" : "weights";
 }
 
 void plan_decode(const ModelShape& shape, const Device& device, const ServingJob& job,
@@ -146,18 +174,7 @@ void plan_decode(const ModelShape& shape, const Device& device, const ServingJob
   const auto seconds = [&](int64_t batch) {
     return decode_parts(shape, device, job, static_cast<double>(batch)).step(true) / balance;
   };
-  auto most = static_cast<int64_t>(room / sequence);
-  if (job.batch > most)
-    fail_usage("--serving-batch {}: memory holds {} sequences of {} tokens", job.batch, most,
-               job.context);
-  if (job.batch > 0) most = job.batch;
-  int64_t low = 1, high = most;  // the largest batch that leaves each user its speed
-  while (job.batch == 0 && low < high) {
-    const int64_t middle = (low + high + 1) / 2;
-    (1 / seconds(middle) >= job.least_speed ? low : high) =
-        1 / seconds(middle) >= job.least_speed ? middle : middle - 1;
-  }
-  plan.batch = job.batch > 0 ? most : low;
+  plan.batch = decode_batch(job, static_cast<int64_t>(room / sequence), seconds);
   const DecodeParts parts = decode_parts(shape, device, job, static_cast<double>(plan.batch));
   plan.decode_weights = parts.products;
   plan.decode_attention = parts.attention;
@@ -165,9 +182,7 @@ void plan_decode(const ModelShape& shape, const Device& device, const ServingJob
   plan.decode_step = seconds(plan.batch);
   plan.user_speed = 1 / plan.decode_step;
   plan.decode_tokens = static_cast<double>(plan.batch * spec.devices_per_node) / plan.decode_step;
-  plan.decode_limit = parts.exchange > parts.products + parts.attention ? "all-to-all"
-                      : parts.attention > parts.products                ? "attention over the cache"
-                                                                        : "weights";
+  plan.decode_limit = decode_limit(parts);
   plan.weights_gib = weights / 0x1p30;
   plan.cache_gib = sequence * static_cast<double>(plan.batch) / 0x1p30;
 }

@@ -13,11 +13,10 @@ struct HeldParameters {
   double experts = 0;  // on data_parallel / experts ranks
 };
 
-void check_layout(const ModelShape& shape, const MachineFile& machine, const TrainingJob& job,
-                  const Layout& layout) {
+// How the devices are dealt out.
+void check_devices(const ModelShape& shape, const MachineFile& machine, const TrainingJob& job,
+                   const Layout& layout) {
   const auto stages = static_cast<int64_t>(shape.layers.size());
-  if (job.precision == Precision::fp8 && machine.spec.fp8_tflops <= 0)
-    fail_usage("{} has no FP8 units; use --precision bf16", machine.spec.name);
   if (layout.pipeline < 1 || layout.pipeline > stages)
     fail_usage("--pipeline {}: the model has {} layers, expected from 1 to {} stages",
                layout.pipeline, stages, stages);
@@ -33,13 +32,21 @@ void check_layout(const ModelShape& shape, const MachineFile& machine, const Tra
   if (layout.experts > 1 && (experts == 0 || experts % layout.experts != 0))
     fail_usage("--experts {}: the model has {} routed experts a layer, expected a divisor of that",
                layout.experts, experts);
+  if (layout.experts > 1 && machine.spec.intra_node_gbps <= 0)
+    fail_usage("{} has no link between devices, so --experts must be 1", machine.spec.name);
+}
+
+void check_layout(const ModelShape& shape, const MachineFile& machine, const TrainingJob& job,
+                  const Layout& layout) {
+  if (job.precision == Precision::fp8 && machine.spec.fp8_tflops <= 0)
+    fail_usage("{} has no FP8 units; use --precision bf16", machine.spec.name);
+  check_devices(shape, machine, job, layout);
+  const int64_t ranks = job.devices / layout.pipeline;
   if (layout.micro_batch < 1 || job.batch_sequences % (ranks * layout.micro_batch) != 0)
     fail_usage(
         "--batch {}: {} data-parallel ranks with --micro-batch {} need a multiple of {} "
         "sequences",
         job.batch_sequences, ranks, layout.micro_batch, ranks * layout.micro_batch);
-  if (layout.experts > 1 && machine.spec.intra_node_gbps <= 0)
-    fail_usage("{} has no link between devices, so --experts must be 1", machine.spec.name);
   const int64_t micro_batches = job.batch_sequences / ranks / layout.micro_batch;
   if (layout.schedule == Pipeline::dualpipe &&
       (layout.pipeline % 2 != 0 || micro_batches % 2 != 0 || micro_batches < 2 * layout.pipeline))

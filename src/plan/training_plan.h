@@ -75,6 +75,9 @@ struct TrainingSearch {
 
 TrainingSearch search_training(const ModelShape& shape, const MachineFile& machine,
                                const TrainingJob& job);
+// The same for one layout that the caller wants; the Errors are plan_training()'s.
+TrainingSearch judge_layout(const ModelShape& shape, const MachineFile& machine,
+                            const TrainingJob& job, const Layout& layout);
 
 std::string layout_text(const TrainingPlan& plan);  // "PP 16 x EP 64 x DP 128, DualPipe, ..."
 

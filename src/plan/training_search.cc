@@ -36,48 +36,42 @@ std::vector<TrainingPlan> all_plans(const ModelShape& shape, const MachineFile& 
   return plans;
 }
 
+bool fits(const TrainingPlan& plan, const MachineFile& machine) {
+  return plan.memory.total() <= machine.spec.memory_gib * 0x1p30;
+}
+
+// The smallest change with which some layout fits.
 std::string remedy(const ModelShape& shape, const MachineFile& machine, const TrainingJob& job,
                    double least) {
-  const double memory = machine.spec.memory_gib * 0x1p30;
-  const auto fits = [&](const TrainingJob& other) {
+  const auto any_fits = [&](const TrainingJob& other) {
     const auto plans = all_plans(shape, machine, other);
     return std::any_of(plans.begin(), plans.end(),
-                       [&](const TrainingPlan& p) { return p.memory.total() <= memory; });
+                       [&](const TrainingPlan& p) { return fits(p, machine); });
   };
   TrainingJob other = job;
+  if (any_fits(other)) return "another layout of the same devices, without --pipeline";
   for (other.zero_stage = job.zero_stage + 1; other.zero_stage <= 3; ++other.zero_stage)
-    if (fits(other)) return fmt::format("--zero {}", other.zero_stage);
+    if (any_fits(other)) return fmt::format("--zero {}", other.zero_stage);
   other = job;
   constexpr int64_t most_devices = 1 << 16;
   for (other.devices = job.devices * 2; other.devices <= most_devices; other.devices *= 2) {
     if (other.batch_sequences % other.devices != 0) other.batch_sequences = other.devices;
-    if (fits(other)) return fmt::format("--devices {}", other.devices);
+    if (any_fits(other)) return fmt::format("--devices {}", other.devices);
   }
   return fmt::format("devices with {:.0f} GiB", least / 0x1p30);
 }
 
-}  // namespace
-
-TrainingSearch search_training(const ModelShape& shape, const MachineFile& machine,
-                               const TrainingJob& job) {
+// The fastest plans that fit; without one, the smallest and what would help.
+TrainingSearch choose(std::vector<TrainingPlan> plans, const ModelShape& shape,
+                      const MachineFile& machine, const TrainingJob& job) {
   TrainingSearch search;
-  std::vector<TrainingPlan> plans = all_plans(shape, machine, job);
   search.tried = static_cast<int64_t>(plans.size());
-  if (plans.empty())
-    fail_usage(
-        "no layout divides {} devices, {} sequences and the model's {} layers; change "
-        "--devices or --batch (a multiple of the devices always works)",
-        job.devices, job.batch_sequences, shape.layers.size());
-  const auto smaller = [](const TrainingPlan& a, const TrainingPlan& b) {
-    return a.memory.total() < b.memory.total();
-  };
-  const TrainingPlan smallest = *std::min_element(plans.begin(), plans.end(), smaller);
-  std::erase_if(plans, [&](const TrainingPlan& p) {
-    return p.memory.total() > machine.spec.memory_gib * 0x1p30;
-  });
-  std::sort(plans.begin(), plans.end(), [](const TrainingPlan& a, const TrainingPlan& b) {
-    return a.step_seconds < b.step_seconds;
-  });
+  const TrainingPlan smallest = *std::min_element(
+      plans.begin(), plans.end(),
+      [](const auto& a, const auto& b) { return a.memory.total() < b.memory.total(); });
+  std::erase_if(plans, [&](const TrainingPlan& p) { return !fits(p, machine); });
+  std::sort(plans.begin(), plans.end(),
+            [](const auto& a, const auto& b) { return a.step_seconds < b.step_seconds; });
   if (plans.empty()) {
     search.smallest = smallest;
     search.remedy = remedy(shape, machine, job, smallest.memory.total());
@@ -86,6 +80,24 @@ TrainingSearch search_training(const ModelShape& shape, const MachineFile& machi
   plans.resize(std::min(plans.size(), most_shown));
   search.best = std::move(plans);
   return search;
+}
+
+}  // namespace
+
+TrainingSearch search_training(const ModelShape& shape, const MachineFile& machine,
+                               const TrainingJob& job) {
+  std::vector<TrainingPlan> plans = all_plans(shape, machine, job);
+  if (plans.empty())
+    fail_usage(
+        "no layout divides {} devices, {} sequences and the model's {} layers; change "
+        "--devices or --batch (a multiple of the devices always works)",
+        job.devices, job.batch_sequences, shape.layers.size());
+  return choose(std::move(plans), shape, machine, job);
+}
+
+TrainingSearch judge_layout(const ModelShape& shape, const MachineFile& machine,
+                            const TrainingJob& job, const Layout& layout) {
+  return choose({plan_training(shape, machine, job, layout)}, shape, machine, job);
 }
 
 }  // namespace minke
