@@ -1,11 +1,14 @@
 #include "cli/plan_local.h"
 
+#include <algorithm>
+
 #include "base/files.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/threads.h"
 #include "kernels/peak.h"
 #include "ledger/ledger.h"
+#include "ledger/metrics.h"
 
 namespace minke {
 namespace {
@@ -29,16 +32,26 @@ LocalRates local_rates(double factor) {
           thread_count()};
 }
 
-// Share of their threads' time that measured seconds had; a warning where other programs took more
-// than a tenth.
-double share_of_time(double share) {
+void warn_if_busy(double share) {
   constexpr double quiet = 0.9;
   if (share < quiet)
     warn(
-        "what was measured had {:.0f} % of its threads' time; the rest is left out as other "
-        "programs'. If it ran with another number of threads, say --threads",
+        "what was measured had {:.0f} % of its threads' time: other programs had the cores, and "
+        "the factors are too large. Or it ran with another number of threads: say --threads",
         100 * share);
-  return std::min(1.0, share);
+}
+
+// Seconds of a step, as the upper quartile of the rates in metrics.jsonl: other programs can only
+// slow a step. Without metrics the ledger's mean.
+double measured_step(const fs::path& run, const TrainConfig& config, const Ledger& ledger) {
+  std::vector<double> rates;
+  for (const auto& line : read_metrics(run / "metrics.jsonl"))
+    if (line.contains("tokens_per_second") && line["tokens_per_second"].is_number())
+      rates.push_back(line["tokens_per_second"].get<double>());
+  if (rates.empty()) return ledger.training_seconds / static_cast<double>(ledger.steps);
+  std::sort(rates.begin(), rates.end());
+  const double rate = rates[rates.size() - 1 - rates.size() / 4];
+  return static_cast<double>(config.batch.sequences * config.data.sequence_length) / rate;
 }
 
 void report(const nlohmann::ordered_json& values, bool json) {
@@ -51,15 +64,14 @@ void report(const nlohmann::ordered_json& values, bool json) {
   fmt::print("kept in {}\n", calibration_path(thread_count()));
 }
 
-// Time that other programs took is left out.
 nlohmann::ordered_json calibrate_training(const fs::path& run, Calibration& calibration) {
   const Ledger ledger = load_ledger(run);
   const TrainConfig config = load_train_config(run / "recipe.toml", {});
   if (ledger.steps < 1 || ledger.training_seconds <= 0 || ledger.wall_seconds <= 0)
     fail_usage("{}: its ledger has no steps to calibrate with", run.string());
   const auto cores = static_cast<double>(std::min<int64_t>(thread_count(), ledger.cores));
-  const double share = share_of_time(ledger.cpu_seconds / ledger.wall_seconds / cores);
-  const double measured = ledger.training_seconds / static_cast<double>(ledger.steps) * share;
+  warn_if_busy(ledger.cpu_seconds / ledger.wall_seconds / cores);
+  const double measured = measured_step(run, config, ledger);
   const double predicted = local_step(config, local_rates(1)).total();
   const auto memory =
       static_cast<double>(local_memory(config, thread_count()).total() + process_bytes(config));
@@ -109,15 +121,15 @@ MeasuredGeneration read_generation(const std::string& file) {
 nlohmann::ordered_json calibrate_serving(const std::string& file, Calibration& calibration) {
   const MeasuredGeneration m = read_generation(file);
   const PlannedModel model = load_planned_model(m.model);
-  const double share = share_of_time(m.share);
+  warn_if_busy(m.share);
   const LocalServingJob job{m.f32, m.prompt, m.prompt + m.tokens / 2, 1};
   const LocalServing plan = local_serving(model.config, model.weights, job, local_rates(1), {}, 0);
-  const double step = m.generation_seconds / static_cast<double>(m.tokens - 1) * share;
+  const double step = m.generation_seconds / static_cast<double>(m.tokens - 1);
   calibration.model = fs::path(m.model).filename().string();
-  calibration.prompt_factor = m.prompt_seconds * share / plan.prompt.total();
+  calibration.prompt_factor = m.prompt_seconds / plan.prompt.total();
   calibration.generation_factor = step / plan.generation.total();
   return {{"model", calibration.model},
-          {"measured_prompt_seconds", m.prompt_seconds * share},
+          {"measured_prompt_seconds", m.prompt_seconds},
           {"predicted_prompt_seconds", plan.prompt.total()},
           {"prompt_factor", calibration.prompt_factor},
           {"measured_token_seconds", step},
@@ -149,6 +161,7 @@ PlanPart plan_local_service(const PlannedModel& model, const LocalServingJob& jo
 }
 
 void calibrate(const std::string& measured, bool json) {
+  if (!fs::exists(measured)) fail_usage("{}: there is no such run or file", measured);
   Calibration calibration = load_calibration(thread_count());
   const auto values = fs::is_regular_file(measured) ? calibrate_serving(measured, calibration)
                                                     : calibrate_training(measured, calibration);

@@ -1,7 +1,11 @@
 // Exact counts, DeepSeek's published bills, layouts and their errors.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdlib>
+
+#include "base/files.h"
 #include "config/parameters.h"
 #include "config/presets.h"
 #include "plan/plan_tables.h"
@@ -148,6 +152,30 @@ TEST_F(LayoutTest, TellsWhatWouldFit) {
   EXPECT_TRUE(search.best.empty());
   ASSERT_TRUE(search.smallest.has_value());
   EXPECT_TRUE(search.remedy.starts_with("--devices ")) << search.remedy;
+}
+
+TEST_F(LayoutTest, OneLayoutThatDoesNotFitSaysWhatWould) {
+  job_.batch_sequences = 16384;
+  const TrainingSearch search = judge_layout(shape_, machine_, job_, {1, 64, 1, false, {}});
+  EXPECT_TRUE(search.best.empty());
+  ASSERT_TRUE(search.smallest.has_value());
+  EXPECT_EQ(search.remedy, "another layout of the same devices, without --pipeline");
+  EXPECT_EQ(judge_layout(shape_, machine_, job_, {16, 64, 1, true, {}}).best.size(), 1u);
+}
+
+TEST(Calibration, NothingIsLearntFromADamagedFile) {
+  const std::string folder = testing::TempDir() + fmt::format("minke-plan-{}", ::getpid());
+  ::setenv("MINKE_CACHE", folder.c_str(), 1);
+  store_calibration({"run", 1.5, 1.1, "", 1, 1}, 3);
+  EXPECT_EQ(load_calibration(3).step_factor, 1.5);
+  EXPECT_EQ(load_calibration(3).model, "");
+  for (const char* text :
+       {"", "[", "[1]", "{\"run\": 1}", "{\"run\": \"a\", \"step_factor\": -1}"}) {
+    write_file(calibration_path(3), text);
+    EXPECT_EQ(load_calibration(3).run, "") << text;
+    EXPECT_EQ(load_calibration(3).step_factor, 1) << text;
+  }
+  fs::remove_all(folder);
 }
 
 TEST_F(LayoutTest, ShardingTheOptimizerSavesMemory) {

@@ -108,7 +108,8 @@ PlanPart local_serving_part(const LocalServing& p, const LocalServingMemory& mem
                             const ServiceDay& prices, const Calibration& calibration) {
   const bool fits = memory.total() <= machine_bytes;
   PlanTable table{
-      fmt::format("Serving on this machine, {} threads: prompts of {} tokens, {} sequences with {}",
+      fmt::format("Serving on this machine, {} threads: prompts of {} tokens, then {} at a time "
+                  "with {} in the cache",
                   threads, job.prompt, job.batch, job.context),
       {"", "prompts", "generation"},
       {{"tokens/s", decimal_text(p.prompt_tokens, ""), decimal_text(p.generation_tokens, "")},
