@@ -34,6 +34,13 @@ std::optional<BlockFormat> block_format_of(FileDType dtype) {
   }
 }
 
+FileDType file_dtype_of(BlockFormat format) {
+  for (const FileDType dtype :
+       {FileDType::f32, FileDType::f16, FileDType::bf16, FileDType::f8_e4m3})
+    if (block_format_of(dtype) == format) return dtype;
+  fail("safetensors files have no {}", block_format_name(format));
+}
+
 StoredMatrix stored_matrix(const SafetensorsReader& reader, const StoredTensor& tensor) {
   const auto format = block_format_of(tensor.dtype);
   const size_t rank = tensor.shape.size();

@@ -9,6 +9,8 @@ namespace minke {
 
 // The block format of a safetensors dtype; nothing for those that weights do not have.
 std::optional<BlockFormat> block_format_of(FileDType dtype);
+// The other way; a format that safetensors files do not have is an Error.
+FileDType file_dtype_of(BlockFormat format);
 
 // Views of a tensor of rank 1 (one row) or 2; another rank or dtype is an Error. An F8_E4M3 tensor
 // brings its scales, the reader's F32 tensor NAME_scale_inv [ceil(rows / 128), ceil(columns /

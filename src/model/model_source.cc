@@ -103,6 +103,15 @@ DType ModelSource::dtype() const {
   return embedding && embedding->format == BlockFormat::f32 ? DType::f32 : DType::bf16;
 }
 
+bool ModelSource::has_tokenizer() const {
+  return gguf_ ? gguf_->find_value("tokenizer.ggml.model") != nullptr
+               : fs::exists(path_ / "tokenizer.json");
+}
+
+TokenizerDefinition ModelSource::tokenizer_definition() const {
+  return gguf_ ? read_gguf_tokenizer(*gguf_) : read_tokenizer(path_);
+}
+
 Tokenizer ModelSource::tokenizer() const {
   if (!gguf_) return load_tokenizer(path_, config_);
   Tokenizer tokenizer = load_gguf_tokenizer(*gguf_);

@@ -29,6 +29,7 @@ class ModelSource : public WeightSource {
 
   const fs::path& path() const { return path_; }  // a run's: its newest checkpoint's model
   bool is_gguf() const { return gguf_ != nullptr; }
+  const GgufReader* gguf() const { return gguf_.get(); }  // nullptr: a directory
   // Without the MTP modules for which the files have no tensors.
   const ModelConfig& config() const { return config_; }
 
@@ -45,8 +46,10 @@ class ModelSource : public WeightSource {
   // An Error when it is missing or has another shape; a vector's shape is [n].
   StoredMatrix get(std::string_view name, std::span<const int64_t> shape) const;
 
+  bool has_tokenizer() const;
   // An Error if there is none, or if it has more tokens than the embedding has rows.
   Tokenizer tokenizer() const;
+  TokenizerDefinition tokenizer_definition() const;
   // Jinja text of the model's own template; "" if it has none.
   std::string chat_template_text() const;
   ChatTemplate chat_template(const Tokenizer& tokenizer) const {
