@@ -18,7 +18,10 @@ Bpe::Bpe(std::vector<BpeMerge> merges, const std::array<int32_t, 256>& byte_ids,
 }
 
 void Bpe::encode(std::string_view piece, Workspace& workspace, std::vector<int32_t>& out) const {
-  if (piece.size() == 1) return out.push_back(byte_id(piece[0]));
+  if (piece.size() == 1) {
+    if (byte_id(piece[0]) >= 0) out.push_back(byte_id(piece[0]));
+    return;
+  }
   if (piece.size() > CacheEntry::max_bytes) return merge(piece, workspace, out);
   CacheEntry& entry = workspace.cache[hash_bytes(piece) % workspace.cache.size()];
   if (entry.bytes == piece.size() && std::memcmp(entry.piece, piece.data(), piece.size()) == 0) {
@@ -43,11 +46,16 @@ void Bpe::merge(std::string_view piece, Workspace& workspace, std::vector<int32_
     if (whole != whole_pieces_.end()) return out.push_back(whole->second);
   }
   auto& [cache, symbols, heap] = workspace;
-  const auto count = static_cast<int32_t>(piece.size());
   symbols.clear();
   heap.clear();
-  for (int32_t i = 0; i < count; ++i)
-    symbols.push_back({byte_id(piece[i]), i - 1, i + 1 < count ? i + 1 : -1});
+  for (const char byte : piece)
+    if (const int32_t id = byte_id(byte); id >= 0) {
+      const auto i = static_cast<int32_t>(symbols.size());
+      symbols.push_back({id, i - 1, i + 1});
+    }
+  if (symbols.empty()) return;
+  symbols.back().next = -1;
+  const auto count = static_cast<int32_t>(symbols.size());
   for (int32_t i = 0; i + 1 < count; ++i) push_pair(i, workspace);
 
   while (!heap.empty()) {

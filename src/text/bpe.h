@@ -37,8 +37,9 @@ class Bpe {
     std::vector<uint64_t> heap;  // rank << 32 | index of the pair's left symbol
   };
 
-  // merges in the order of their rank; byte_ids[b] is the token of the single byte b. A piece found
-  // in whole_pieces (empty for most tokenizers) is that token, whatever the merges say.
+  // merges in the order of their rank; byte_ids[b] is the token of the single byte b, -1
+  // if it has none: such bytes are left out, as in the `tokenizers` package. A piece found in
+  // whole_pieces (empty for most tokenizers) is that token, whatever the merges say.
   Bpe(std::vector<BpeMerge> merges, const std::array<int32_t, 256>& byte_ids,
       std::unordered_map<std::string, int32_t> whole_pieces);
 

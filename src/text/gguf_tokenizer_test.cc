@@ -120,7 +120,7 @@ TEST_F(Families, SayWhatIsWrong) {
   };
   expect([&](GgufMetadata& m) { merges(m, "ab"); }, "is not two tokens");
   expect([&](GgufMetadata& m) { merges(m, "b a"); }, "needs the token \"ba\"");
-  expect([&](GgufMetadata& m) { merges(m, "a b"); }, "no token for the byte 0x00");
+  expect([&](GgufMetadata& m) { merges(m, "a b"); }, "no token for the byte 0x20");
   expect([&](GgufMetadata& m) { merges(m, "a b"), m.add("tokenizer.ggml.bos_token_id", 3u); },
          "bos_token_id is 3");
   expect(

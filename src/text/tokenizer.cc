@@ -71,13 +71,15 @@ std::string to_nfc(std::string_view text) {
   return {reinterpret_cast<const char*>(result), static_cast<size_t>(length)};
 }
 
+// -1 for bytes without a token. Some vocabularies (SmolLM2's) lack control characters and bytes
+// that valid UTF-8 hardly has; one without a printable character of ASCII is damaged.
 std::array<int32_t, 256> byte_ids(const TokenizerDefinition& definition) {
   std::array<int32_t, 256> ids;
   ids.fill(-1);
   for (size_t id = 0; id < definition.tokens.size(); ++id)
     if (definition.tokens[id].size() == 1)
       ids[static_cast<uint8_t>(definition.tokens[id][0])] = static_cast<int32_t>(id);
-  for (int byte = 0; byte < 256; ++byte)
+  for (int byte = ' '; byte <= '~'; ++byte)
     if (ids[byte] < 0) fail("the tokenizer's vocabulary has no token for the byte 0x{:02X}", byte);
   return ids;
 }
@@ -149,7 +151,7 @@ struct Tokenizer::Parts {
       encode_valid(text.substr(0, valid), parse_special, workspace, out);
       text.remove_prefix(valid);
       if (text.empty()) break;
-      out.push_back(bpe.byte_id(text[0]));
+      if (const int32_t id = bpe.byte_id(text[0]); id >= 0) out.push_back(id);
       text.remove_prefix(1);
     }
   }

@@ -3,7 +3,7 @@
 // decoding, the Hugging Face files and GGUF's metadata) and may include io/, config/ and base/.
 // What must hold: the ids are those of the `tokenizers` package for any text that is valid UTF-8,
 // and decode(encode(text)) is the text (normalised, if the tokenizer does that), byte for byte, for
-// any bytes at all.
+// any bytes that the vocabulary has.
 
 #include <cstdint>
 #include <memory>

@@ -243,5 +243,19 @@ TEST(TokenizerFile, WrittenAndReadIsTheSame) {
 
 TEST(TokenizerFile, AMissingOneIsNamed) { EXPECT_THROW(Tokenizer::load("/nowhere"), Error); }
 
+// The ids are those of the `tokenizers` package.
+TEST(Tokenizer, LeavesOutBytesThatHaveNoToken) {
+  TokenizerDefinition definition = read_tokenizer(small_folder);
+  for (std::string& token : definition.tokens)
+    if (token == "\x04" || token == "\xff") token.clear();
+  const Tokenizer tokenizer(definition);
+  EXPECT_EQ(tokenizer.encode("th\x04"
+                             "e \x04"),
+            tokenizer.encode("the "));
+  EXPECT_TRUE(tokenizer.encode("\x04").empty());
+  EXPECT_TRUE(tokenizer.encode("\xff").empty());
+  EXPECT_EQ(tokenizer.decode(tokenizer.encode("the sea")), "the sea");
+}
+
 }  // namespace
 }  // namespace minke
