@@ -45,8 +45,10 @@ void add_commands(CLI::App& app) {
   add_train_command(app);
   add_generate_command(app);
   add_score_command(app);
+  add_inspect_command(app);
   add_convert_command(app);
   add_quantize_command(app);
+  add_eval_command(app);
   add_plan_command(app);
   add_ledger_command(app);
   add_bench_command(app);

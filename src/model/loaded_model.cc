@@ -42,16 +42,7 @@ ModelOptions LoadedModel::model_options(bool drafts) const {
 
 void LoadedModel::build(const WeightSource& source, const LoadOptions& options,
                         const std::string& name) {
-  const int64_t limit = config_.max_position_embeddings;
-  max_tokens_ = options.max_tokens ? options.max_tokens : limit;
-  if (max_tokens_ > limit)
-    fail_usage("{} tokens are asked for, but {} handles {} (max_position_embeddings)", max_tokens_,
-               name, limit);
-  const int64_t cached = options.cache_tokens ? options.cache_tokens : max_tokens_;
-  pages_ = (cached + page_tokens - 1) / page_tokens;
-  batch_tokens_ = std::min(options.batch_tokens, pages_ * page_tokens);
-  batch_logits_ = std::min(options.batch_logits, batch_tokens_);
-  plan(source, model_options(options.drafts), name, options.quiet);
+  plan(source, options, name);
   arena_ = Arena(planned_bytes_);
   weights_ = std::make_unique<Weights>(config_, arena_, source);
   weights_->load();
@@ -64,43 +55,21 @@ void LoadedModel::build(const WeightSource& source, const LoadOptions& options,
   hidden_ = arena_.allocate(DType::f32, {batch_tokens_, config_.hidden_size});
 }
 
-// The same allocations on a counting arena, with the largest forward pass of either form.
-void LoadedModel::plan(const WeightSource& source, const ModelOptions& options,
-                       const std::string& name, bool quiet) {
-  Arena counting = Arena::counting();
-  const Weights weights(config_, counting, source);
-  const Transformer model(config_, weights, counting, options);
-  const std::vector<KvPages> pools = model.allocate_pages(counting, pages_);
-  counting.allocate(DType::f32, {batch_logits_, config_.vocab_size});
-  KvPages draft_pool;
-  if (model.has_drafts()) {
-    draft_pool = model.allocate_draft_pages(counting, pages_);
-    counting.allocate(DType::f32, {batch_tokens_, config_.hidden_size});
-  }
-  const std::vector<int32_t> tokens(static_cast<size_t>(batch_tokens_));
-  const int64_t past = std::max<int64_t>(0, max_tokens_ - batch_tokens_);
-  const int64_t mark = counting.mark();
-  for (const AttentionForm form : {AttentionForm::expanded, AttentionForm::absorbed}) {
-    const Batch batch{counting.allocate(DType::i32, {batch_tokens_}),
-                      {{0, batch_tokens_, past, {}, form}}};
-    const Tensor hidden = model.forward_cached(tokens, batch, pools, counting);
-    counting.allocate(DType::f32,
-                      {model.has_drafts() ? batch_tokens_ : batch_logits_, config_.hidden_size});
-    model.logits(Tensor(), hidden.slice_rows(0, batch_logits_), false, counting);
-    if (model.has_drafts()) {
-      const Tensor out = model.forward_draft(tokens, hidden, batch, draft_pool, counting);
-      counting.allocate(DType::f32, {batch_logits_, config_.hidden_size});
-      model.logits(Tensor(), out.slice_rows(0, batch_logits_), true, counting);
-    }
-    counting.release(mark);
-  }
-  planned_bytes_ = counting.high_water();
-  if (!quiet)
+void LoadedModel::plan(const WeightSource& source, const LoadOptions& options,
+                       const std::string& name) {
+  const MemoryPlan plan = plan_memory(config_, source, compute_, options, name);
+  max_tokens_ = plan.max_tokens;
+  pages_ = plan.pages;
+  batch_tokens_ = plan.batch_tokens;
+  batch_logits_ = plan.batch_logits;
+  planned_bytes_ = plan.total();
+  if (!options.quiet)
     info("memory plan: {:.2f} GiB for {} with {} tokens of context", gibibytes(planned_bytes_),
          name, pages_ * page_tokens);
-  if (planned_bytes_ > machine().memory_bytes)
-    fail("{} needs {:.1f} GiB, this machine grants {:.1f} GiB; a shorter context needs less", name,
-         gibibytes(planned_bytes_), gibibytes(machine().memory_bytes));
+  const int64_t granted = machine().memory_bytes;
+  if (planned_bytes_ > granted)
+    fail("{} needs {:.2f} GiB, this machine grants {:.2f} GiB; {}", name, gibibytes(planned_bytes_),
+         gibibytes(granted), what_would_fit(config_, source, compute_, options, granted));
 }
 
 const Tokenizer& LoadedModel::tokenizer() {

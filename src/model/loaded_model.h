@@ -4,27 +4,17 @@
 #include <memory>
 #include <optional>
 
+#include "model/memory_plan.h"
 #include "model/model_source.h"
 #include "model/transformer.h"
 
 namespace minke {
 
-// What a caller may ask of a loaded model.
-struct LoadOptions {
-  std::optional<DType> compute;  // nothing: the dtype that suits the files
-  int64_t max_tokens = 0;        // of the longest sequence; 0: the model's limit
-  int64_t cache_tokens = 0;      // that the pages hold, all sequences together; 0: max_tokens
-  int64_t batch_tokens = 256;    // rows of one forward pass at most
-  int64_t batch_logits = 256;    // rows of one pass whose logits are wanted, at most
-  bool drafts = false;           // keep the first MTP module, if there is one
-  bool quiet = false;            // no line about the memory plan
-};
-
 // Owns weights, packed matrices, pages and scratch. Not thread-safe; parallel inside.
 class LoadedModel {
  public:
   // path: see ModelSource::open(). Tells the memory plan before it loads and refuses what this
-  // machine cannot hold.
+  // machine cannot hold, saying what would fit.
   LoadedModel(const fs::path& path, const LoadOptions& options)
       : LoadedModel(ModelSource::open(path), options) {}
   LoadedModel(ModelSource source, const LoadOptions& options);
@@ -59,8 +49,7 @@ class LoadedModel {
 
  private:
   void build(const WeightSource& source, const LoadOptions& options, const std::string& name);
-  void plan(const WeightSource& source, const ModelOptions& options, const std::string& name,
-            bool quiet);
+  void plan(const WeightSource& source, const LoadOptions& options, const std::string& name);
   ModelOptions model_options(bool drafts) const;
   Batch make_batch(std::span<const int32_t> tokens, std::vector<BatchSegment> segments);
   Tensor take_logits(const Tensor& hidden, std::span<const int32_t> rows, bool draft);
