@@ -28,21 +28,18 @@ void pause_cpu() {
 #endif
 }
 
-// Workers wait for a generation number to change, then take tasks from a shared counter. They spin
-// for a short while before they sleep, because a training step calls parallel_for thousands of
-// times.
+// Workers wait for a new region, join it while it is open, and take tasks from a shared counter.
+// The caller waits only for workers that joined: one that sleeps, or that the system does not run,
+// costs nothing. They spin for a short while before they sleep, because a forward pass has hundreds
+// of regions.
 class Pool {
  public:
   explicit Pool(int threads) {
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
   }
   ~Pool() {
-    {
-      std::lock_guard lock(mutex_);
-      stopping_ = true;
-      generation_.fetch_add(1, std::memory_order_release);
-    }
-    wake_.notify_all();
+    stopping_ = true;
+    open_region();
     for (auto& worker : workers_) worker.join();
   }
   int size() const { return static_cast<int>(workers_.size()) + 1; }
@@ -52,20 +49,36 @@ class Pool {
     body_ = &body;
     tasks_ = tasks;
     next_.store(0, std::memory_order_relaxed);
-    running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-    {
-      std::lock_guard lock(mutex_);
-      generation_.fetch_add(1, std::memory_order_release);
-    }
-    wake_.notify_all();
+    open_region();
     take_tasks();
-    for (int spins = 0; running_.load(std::memory_order_acquire) != 0; ++spins)
-      if (spins > spin_limit) std::this_thread::yield();
+    region_.fetch_and(~open_bit, std::memory_order_acq_rel);
+    for (int spins = 0; joined(region_.load(std::memory_order_acquire)) != 0; ++spins)
+      wait_a_little(spins);
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
   static constexpr int spin_limit = 20000;
+  // What region_ holds: its number, whether workers may join, and how many have.
+  static constexpr uint64_t open_bit = 1 << 15, one_region = 1 << 16;
+  static uint64_t number(uint64_t region) { return region / one_region; }
+  static uint64_t joined(uint64_t region) { return region % open_bit; }
+
+  static void wait_a_little(int spins) {
+    if (spins < spin_limit)
+      pause_cpu();
+    else
+      std::this_thread::yield();
+  }
+
+  // Sequentially consistent, as the worker's side is: either the worker sees the region before it
+  // sleeps, or this sees the sleeper.
+  void open_region() {
+    region_.store((number(region_.load()) + 1) * one_region + open_bit);
+    if (sleepers_.load() == 0) return;
+    { std::lock_guard lock(mutex_); }
+    wake_.notify_all();
+  }
 
   void take_tasks() {
     inside_task = true;
@@ -83,21 +96,32 @@ class Pool {
     inside_task = false;
   }
 
+  // Waits for a region after the one with that number.
+  uint64_t next_region(uint64_t seen) {
+    for (int spins = 0; spins < spin_limit; ++spins) {
+      const uint64_t region = region_.load(std::memory_order_acquire);
+      if (number(region) != seen) return region;
+      pause_cpu();
+    }
+    std::unique_lock lock(mutex_);
+    ++sleepers_;
+    wake_.wait(lock, [&] { return number(region_.load()) != seen; });
+    --sleepers_;
+    return region_.load(std::memory_order_acquire);
+  }
+
   void work(int index) {
     current_index = index;
-    uint64_t seen = 0;
-    for (;;) {
-      for (int spins = 0; spins < spin_limit && generation_.load(std::memory_order_acquire) == seen;
-           ++spins)
-        pause_cpu();
-      {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return generation_.load(std::memory_order_relaxed) != seen; });
-        seen = generation_.load(std::memory_order_relaxed);
-        if (stopping_) return;
-      }
-      take_tasks();
-      running_.fetch_sub(1, std::memory_order_release);
+    for (uint64_t seen = 0;;) {
+      uint64_t region = next_region(seen);
+      if (stopping_) return;
+      while (region & open_bit)
+        if (region_.compare_exchange_weak(region, region + 1, std::memory_order_acq_rel)) {
+          take_tasks();
+          region_.fetch_sub(1, std::memory_order_release);
+          break;
+        }
+      seen = number(region);
     }
   }
 
@@ -105,13 +129,13 @@ class Pool {
   std::mutex callers_;  // one parallel_for at a time
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<uint64_t> generation_{0};
+  std::atomic<uint64_t> region_{0};
+  std::atomic<int> sleepers_{0};
   std::atomic<int64_t> next_{0};
-  std::atomic<int> running_{0};
   int64_t tasks_ = 0;
   const std::function<void(int64_t)>* body_ = nullptr;
   std::exception_ptr error_;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_{false};
 };
 
 std::unique_ptr<Pool>& pool() {

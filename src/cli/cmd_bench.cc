@@ -1,14 +1,45 @@
-// minke bench peak | gemm | train
+// minke bench peak | gemm | train | prefill | decode
 
 #include <CLI/CLI.hpp>
 #include <memory>
 
 #include "bench/gemm.h"
+#include "bench/inference.h"
 #include "bench/peak.h"
 #include "bench/train.h"
 #include "cli/commands.h"
 
 namespace minke {
+namespace {
+
+void add_inference(CLI::App& bench, const std::string& name, const std::string& about,
+                   int64_t tokens,
+                   void (*run)(const std::string& model, const InferenceBench& options)) {
+  struct Arguments {
+    std::string model;
+    InferenceBench options;
+  };
+  auto a = std::make_shared<Arguments>();
+  a->options.tokens = tokens;
+  CLI::App* command = bench.add_subcommand(name, about);
+  command->add_option("model", a->model, "Hugging Face directory, or GGUF file")->required();
+  command->add_option("--tokens", a->options.tokens, "Tokens of a prompt, or steps")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  command->add_option("--context", a->options.context, "Tokens in the cache before them")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  command->add_option("--batch", a->options.batch, "Sequences at once")
+      ->check(CLI::Range(1, 512))
+      ->capture_default_str();
+  command->add_option("--repeat", a->options.repeat, "Prompts that are timed")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_flag("--json", a->options.json, "Print JSON");
+  command->callback([a, run] { run(a->model, a->options); });
+}
+
+}  // namespace
 
 void add_bench_command(CLI::App& app) {
   struct Arguments {
@@ -46,6 +77,9 @@ void add_bench_command(CLI::App& app) {
   train->callback([arguments] {
     bench_train(arguments->preset, arguments->steps, arguments->json, arguments->profile);
   });
+
+  add_inference(*bench, "prefill", "Measure reading prompts", 512, bench_prefill);
+  add_inference(*bench, "decode", "Measure writing tokens", 32, bench_decode);
 }
 
 }  // namespace minke

@@ -1,6 +1,7 @@
 #include "kernels/matmul.h"
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <vector>
 
@@ -12,6 +13,8 @@
 
 namespace minke {
 namespace {
+
+std::atomic<int64_t> bytes_read = 0;
 
 bool use_reference() { return active_isa() == Isa::reference; }
 
@@ -151,7 +154,9 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
                     std::span<const PackedMatrix> b, bool accumulate) {
   require(c.size() == b.size() && a.size() == b.size(), "{} results of {} times {} matrices",
           c.size(), a.size(), b.size());
+  int64_t bytes = 0;
   for (size_t i = 0; i < b.size(); ++i) {
+    bytes += b[i].storage.bytes();
     check_matrix(c[i], "c");
     check_matrix(a[i], "a");
     check_product(c[i], a[i], b[i]);
@@ -159,9 +164,12 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
                 a[i].dtype == a[0].dtype && c[i].dtype == c[0].dtype,
             "product {} differs from the first one of its batch: c {} = a {}", i, c[i], a[i]);
   }
+  bytes_read.fetch_add(bytes, std::memory_order_relaxed);
   const ProfileScope scope("product", limit_of(b), work_of(a, b));
   (use_reference() ? ref::matmul_batched : cpu::matmul_batched)(c, a, b, accumulate);
 }
+
+int64_t packed_bytes_read() { return bytes_read.load(std::memory_order_relaxed); }
 
 void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
                     std::span<const int64_t> offsets, bool accumulate) {

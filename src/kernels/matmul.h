@@ -88,6 +88,10 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
 void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
                     std::span<const int64_t> offsets, bool accumulate = false);
 
+// Bytes of packed matrices that the products of this process have taken, each matrix once a call:
+// what a forward pass has to read at least. For measurements.
+int64_t packed_bytes_read();
+
 // Weight gradient: dw [N, K] f32 = dyᵀ·x (+ dw if accumulate), dy [M, N], x [M, K] of one dtype,
 // which is the dtype of the arithmetic.
 void matmul_weight_gradient(const Tensor& dw, const Tensor& dy, const Tensor& x, bool accumulate);

@@ -5,6 +5,9 @@
 
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/random.h"
+#include "base/threads.h"
+#include "kernels/elementwise.h"
 
 namespace minke {
 namespace {
@@ -70,6 +73,38 @@ void LoadedModel::plan(const WeightSource& source, const LoadOptions& options,
   if (planned_bytes_ > granted)
     fail("{} needs {:.2f} GiB, this machine grants {:.2f} GiB; {}", name, gibibytes(planned_bytes_),
          gibibytes(granted), what_would_fit(config_, source, compute_, options, granted));
+}
+
+int64_t LoadedModel::cache_bytes_per_token() const {
+  int64_t bytes = 0;
+  for (const KvPages& pool : pools_)
+    for (const Tensor& rows : {pool.k, pool.v})
+      if (rows.rank) bytes += rows.bytes() / rows.rows();
+  return bytes;
+}
+
+bool LoadedModel::has_integer_weights() const {
+  const auto matrix = weights_->stored("model.layers.0.self_attn.o_proj.weight");
+  return is_integer(packing_of(matrix.format, compute_));
+}
+
+void LoadedModel::randomize_pages(uint64_t seed) {
+  uint64_t stream = 0;
+  for (const KvPages& pool : pools_)
+    for (const Tensor& rows : {pool.k, pool.v}) {
+      if (!rows.rank) continue;
+      const uint64_t first = ++stream << 32;
+      parallel_for(rows.rows(), [&](int64_t row) {
+        Random random(seed, first + static_cast<uint64_t>(row));
+        const Tensor to = rows.slice_rows(row, row + 1);
+        std::vector<float> values(static_cast<size_t>(to.size()));
+        for (float& value : values) value = static_cast<float>(random.normal());
+        Tensor from = to;
+        from.data = reinterpret_cast<std::byte*>(values.data());
+        from.dtype = DType::f32;
+        convert(to, from);
+      });
+    }
 }
 
 const Tokenizer& LoadedModel::tokenizer() {

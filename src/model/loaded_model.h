@@ -31,6 +31,13 @@ class LoadedModel {
   // The tokenizer beside the model; an Error if there is none.
   const Tokenizer& tokenizer();
 
+  // Bytes that the pages keep for each token, all layers together.
+  int64_t cache_bytes_per_token() const;
+  // Whether products with the blocks' matrices round activations to integers.
+  bool has_integer_weights() const;
+  // Fills the pages with normal random numbers: a context for measurements.
+  void randomize_pages(uint64_t seed);
+
   // Packs the weights anew, after the source's have changed. What the pages hold is then stale.
   void refresh() { model_->refresh(); }
 
