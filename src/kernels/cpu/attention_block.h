@@ -52,6 +52,8 @@ enum AttentionSlot : int {
   dv_slot,
   statistics_slot,
   value_rows_slot,
+  query_panels_slot,
+  turned_scores_slot,
 };
 
 inline float* float_scratch(int slot, int64_t count) {

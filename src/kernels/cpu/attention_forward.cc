@@ -64,6 +64,9 @@ class Rows {
   void load_queries(const Tensor& q) {
     for (int64_t r = 0; r < rows_; ++r)
       copy_query(math_, shape_, queries_ + r * row_bytes_, q, query(r), head(r));
+    if (turned())
+      right_from_rows(math_, score_, scratch(query_panels_slot, row_block * row_bytes_), queries_,
+                      row_bytes_, rows_, shape_.width);
   }
 
   // The sums over one part of the keys.
@@ -141,12 +144,51 @@ class Rows {
     return s_.key_end - s_.key_begin - s_.query_end + query(r) + 1;
   }
 
+  // Packing the keys pays when many rows use them. For few rows the product is turned around,
+  // Sᵀ = K·Qᵀ, whose left operand the keys are as they lie. Each score is the same sum in the same
+  // order, so this changes no bit.
+  bool turned() const { return rows_ <= row_block; }
+
+  // Whether a key's row lies in memory as the products take it.
+  bool keys_are_rows(const AttentionKeys& keys) const {
+    return shape_.width == shape_.nope + shape_.rope &&
+           (shape_.rope == 0 || (keys.k_rope.stride[0] == keys.k.stride[0] &&
+                                 address(keys.k_rope, 0, 0) ==
+                                     address(keys.k, 0, key_head_) + math_.bytes(shape_.nope)));
+  }
+
+  // Scores of all rows by `count` keys from `begin` on.
+  void multiply_turned(const AttentionKeys& keys, int64_t begin, int64_t count) {
+    const int64_t first = s_.key_begin + begin, columns = round_up(rows_, panel_width);
+    float* turned_scores = float_scratch(turned_scores_slot, key_block * columns);
+    const bool in_place = keys_are_rows(keys);
+    const char* rows =
+        in_place ? nullptr : gather_keys(math_, shape_, keys, s_, first, count, key_head_);
+    for (int64_t key = 0; key < count; key += score_.rows) {
+      const int64_t page_end = attention_page - (first + key) % attention_page;
+      score_.rows = in_place && s_.pages ? std::min(page_end, count - key) : count - key;
+      score_.a =
+          in_place ? address(keys.k, s_.key_row(first + key), key_head_) : rows + key * row_bytes_;
+      score_.a_row = in_place ? math_.bytes(keys.k.stride[0]) : row_bytes_;
+      score_.a_step = 4;
+      score_.c = turned_scores + key * columns;
+      score_.c_row = columns;
+      math_.multiply(score_);
+    }
+    math_.k.transpose(reinterpret_cast<char*>(scores_), key_block * 4,
+                      reinterpret_cast<const char*>(turned_scores), columns * 4, count, rows_);
+  }
+
   // The keys from `begin` on, counted from the sequence's first.
   void pack_keys(const AttentionKeys& keys, int64_t begin, int64_t count) {
     const int64_t first = s_.key_begin + begin;
-    const char* rows = gather_keys(math_, shape_, keys, s_, first, count, key_head_);
-    right_from_rows(math_, score_, scratch(key_panels_slot, key_block * row_bytes_), rows,
-                    row_bytes_, count, shape_.width);
+    if (turned()) {
+      multiply_turned(keys, begin, count);
+    } else {
+      const char* rows = gather_keys(math_, shape_, keys, s_, first, count, key_head_);
+      right_from_rows(math_, score_, scratch(key_panels_slot, key_block * row_bytes_), rows,
+                      row_bytes_, count, shape_.width);
+    }
     char* values = scratch(value_panels_slot, right_bytes(math_, key_block, shape_.v_dim));
     int64_t value_row = math_.bytes(keys.v.stride[0]);
     const char* value = address(keys.v, s_.key_row(first), key_head_);
@@ -176,14 +218,16 @@ class Rows {
     for (int64_t r = 0; r < rows; ++r)
       visible[r] = static_cast<int32_t>(std::clamp<int64_t>(keys_seen(row + r) - begin, 0, count));
 
-    score_.rows = rows;
-    score_.panels = round_up(count, panel_width) / panel_width;
-    score_.a = queries_ + row * row_bytes_;
-    score_.a_row = row_bytes_;
-    score_.a_step = 4;
-    score_.c = scores_;
-    score_.c_row = key_block;
-    math_.multiply(score_);
+    if (!turned()) {
+      score_.rows = rows;
+      score_.panels = round_up(count, panel_width) / panel_width;
+      score_.a = queries_ + row * row_bytes_;
+      score_.a_row = row_bytes_;
+      score_.a_step = 4;
+      score_.c = scores_;
+      score_.c_row = key_block;
+      math_.multiply(score_);
+    }
 
     const int64_t p_row = math_.bytes(key_block);
     const Scores scores{rows,  round_up(count, 32),       scores_, key_block, visible, scale, p_,
