@@ -109,7 +109,7 @@ class Run {
 
   void announce() const {
     const TrainConfig& config = trainer_->config();
-    const MemoryPlan& plan = trainer_->memory_plan();
+    const TrainingMemory& plan = trainer_->memory_plan();
     info("model: {} parameters, {} active per token; {} on {} threads ({})",
          count_parameters(config.model), count_active_parameters(config.model),
          config.compute == ComputeDType::f32 ? "f32" : "bf16", thread_count(),

@@ -71,10 +71,10 @@ double max_violation(const std::vector<int64_t>& loads) {
 
 }  // namespace
 
-MemoryPlan Trainer::plan_memory(const TrainConfig& config) {
+TrainingMemory Trainer::plan_memory(const TrainConfig& config) {
   Arena counting = Arena::counting();
   const Parts parts = build(config, counting);
-  MemoryPlan plan;
+  TrainingMemory plan;
   plan.weights = parts.weights_end;
   plan.optimizer = parts.optimizer_end - parts.weights_end;
   plan.model = counting.used() - parts.optimizer_end;

@@ -12,7 +12,7 @@
 namespace minke {
 
 // Bytes of a training run, by part, from a dry run of every allocation.
-struct MemoryPlan {
+struct TrainingMemory {
   int64_t weights = 0;    // f32 weights and gradients
   int64_t optimizer = 0;  // moments, EMA, Muon's scratch
   int64_t model = 0;      // packed weights, activations and their gradients
@@ -38,8 +38,8 @@ class Trainer {
   // Opens the data, allocates, initialises the weights. group: the ranks that train together.
   Trainer(TrainConfig config, Group& group);
 
-  static MemoryPlan plan_memory(const TrainConfig& config);
-  const MemoryPlan& memory_plan() const { return plan_; }
+  static TrainingMemory plan_memory(const TrainConfig& config);
+  const TrainingMemory& memory_plan() const { return plan_; }
 
   // One optimiser step. A non-finite loss is an Error, or a skipped step, as the recipe says.
   StepReport step();
@@ -67,7 +67,7 @@ class Trainer {
 
   TrainConfig config_;
   Group& group_;
-  MemoryPlan plan_;
+  TrainingMemory plan_;
   TrainPosition position_;
   std::unique_ptr<TokenDataset> train_, validation_;
   Arena arena_ = Arena::counting();
