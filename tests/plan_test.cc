@@ -50,7 +50,7 @@ TEST_F(PlanTest, MemoryIsWhatTheArenasCount) {
                              {"r1-0528-qwen3-8b", {small, "recompute=true", "compute=f32"}}});
   for (const auto& [preset, overrides] : cases) {
     const TrainConfig config = recipe(preset, overrides);
-    const MemoryPlan counted = Trainer::plan_memory(config);
+    const TrainingMemory counted = Trainer::plan_memory(config);
     const LocalMemory planned = local_memory(config, thread_count());
     const std::string what = preset + (overrides.empty() ? "" : " " + overrides.back());
     const auto close = [&](int64_t plan, int64_t count) {
