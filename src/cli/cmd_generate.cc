@@ -10,22 +10,63 @@
 #include "base/threads.h"
 #include "cli/commands.h"
 #include "cli/compute_option.h"
+#include "infer/constrained.h"
 #include "infer/generate.h"
+#include "infer/json_schema.h"
+#include "text/special_tokens.h"
 
 namespace minke {
 namespace {
 
 struct Arguments {
-  std::string model, prompt, prompt_file, compute;
+  std::string model, prompt, prompt_file, compute, schema_file, grammar_file;
   GenerationOptions options;
-  bool json = false, greedy = false;
+  bool json = false, greedy = false, chat = false;
 };
 
-std::vector<int32_t> prompt_tokens(const Arguments& a, const Tokenizer& tokenizer) {
-  const std::string text = a.prompt_file.empty() ? a.prompt : read_file(a.prompt_file);
-  auto tokens = tokenizer.encode(text, {tokenizer.adds_bos()});
-  if (tokens.empty() && tokenizer.eos_id()) tokens.push_back(*tokenizer.eos_id());
-  return tokens;
+struct Prompt {
+  std::vector<int32_t> tokens;
+  bool in_reasoning = false;  // the model goes on inside of <think>
+};
+
+std::string prompt_text(const Arguments& a) {
+  return a.prompt_file.empty() ? a.prompt : read_file(a.prompt_file);
+}
+
+Prompt plain_prompt(const Arguments& a, const Tokenizer& tokenizer) {
+  Prompt prompt{tokenizer.encode(prompt_text(a), {tokenizer.adds_bos()})};
+  if (prompt.tokens.empty() && tokenizer.eos_id()) prompt.tokens.push_back(*tokenizer.eos_id());
+  return prompt;
+}
+
+// The text as a user's turn, by the model's chat template.
+Prompt chat_prompt(Arguments& a, const ModelSource& source, const Tokenizer& tokenizer) {
+  const ChatTemplate chat_template = source.chat_template(tokenizer);
+  ChatMessage message;
+  message.role = "user";
+  message.content = prompt_text(a);
+  const std::vector<ChatMessage> messages = {std::move(message)};
+  a.options.stop_tokens = chat_template.stop_ids(tokenizer);
+  return {chat_template.render(tokenizer, messages, {}),
+          chat_template.prompt(messages, {}).in_reasoning};
+}
+
+// What --json-schema or --grammar lets come; after the reasoning, if the model reasons.
+std::shared_ptr<TokenGrammar> make_grammar(const Arguments& a, const Tokenizer& tokenizer,
+                                           bool in_reasoning) {
+  const bool is_schema = !a.schema_file.empty();
+  if (!is_schema && a.grammar_file.empty()) return nullptr;
+  const std::string where = is_schema ? a.schema_file : a.grammar_file;
+  const std::string file = read_file(where);
+  const Grammar grammar =
+      Grammar::parse(is_schema ? json_schema_grammar(file, where) : file, where);
+  const auto trie = std::make_shared<const TokenTrie>(tokenizer);
+  const std::vector<int32_t> ends = end_tokens(tokenizer, a.options.stop_tokens);
+  std::shared_ptr<TokenGrammar> constraint = std::make_shared<GrammarConstraint>(
+      std::make_shared<CompiledGrammar>(grammar, where, trie, ends));
+  if (!in_reasoning) return constraint;
+  return std::make_shared<ConstraintAfter>(
+      std::move(constraint), tokenizer.require_special(special::think_end), *trie, ends);
 }
 
 // cpu_share: of its threads' time that the program had while it wrote.
@@ -54,7 +95,10 @@ void report(const Arguments& a, const LoadedModel& model, size_t prompt, const G
 void run(Arguments a) {
   if (a.greedy) a.options.sampling.temperature = 0;
   ModelSource source = ModelSource::open(a.model);
-  const auto prompt = prompt_tokens(a, source.tokenizer());
+  const Tokenizer tokenizer = source.tokenizer();
+  const auto [prompt, in_reasoning] =
+      a.chat ? chat_prompt(a, source, tokenizer) : plain_prompt(a, tokenizer);
+  a.options.grammar = make_grammar(a, tokenizer, in_reasoning);
   LoadOptions load;
   load.compute = parse_compute(a.compute);
   load.max_tokens = static_cast<int64_t>(prompt.size()) + a.options.max_tokens;
@@ -72,12 +116,30 @@ void run(Arguments a) {
   report(a, model, prompt.size(), result, share);
 }
 
+void add_sampling_options(CLI::App& command, Arguments& a) {
+  SamplingOptions& sampling = a.options.sampling;
+  command.add_option("--top-k", sampling.top_k, "The K most likely tokens only; 0: all")
+      ->check(CLI::Range(0, 1 << 30));
+  command
+      .add_option("--min-p", sampling.min_p,
+                  "Tokens at least this likely, against the most likely one")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--repetition-penalty", sampling.repetition_penalty,
+                  "Makes tokens of prompt and text less likely; 1: does not")
+      ->check(CLI::Range(0.01, 100.0));
+  command.add_option("--seed", sampling.seed, "Same seed, same text");
+  command.add_flag("--greedy", a.greedy, "The most likely token each time");
+  command.add_option("--stop", a.options.stop, "Text that ends the text; any number of times");
+}
+
 }  // namespace
 
 void add_generate_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
-  command->add_option("model", a->model, "Hugging Face directory, or a run's folder")->required();
+  command->add_option("model", a->model, "Hugging Face directory, run's folder or GGUF file")
+      ->required();
   auto* prompt = command->add_option("-p,--prompt", a->prompt, "Text to continue");
   command->add_option("--prompt-file", a->prompt_file, "File with the text")->excludes(prompt);
   command->add_option("-n,--max-tokens", a->options.max_tokens, "Tokens to write at most")
@@ -86,8 +148,16 @@ void add_generate_command(CLI::App& app) {
       ->check(CLI::Range(0.0, 100.0));
   command->add_option("--top-p", a->options.sampling.top_p, "Nucleus sampling")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--seed", a->options.sampling.seed, "Same seed, same text");
-  command->add_flag("--greedy", a->greedy, "The most likely token each time");
+  add_sampling_options(*command, *a);
+  auto* schema = command->add_option("--json-schema", a->schema_file,
+                                     "File with a JSON schema that the text satisfies");
+  command->add_option("--grammar", a->grammar_file, "File with a grammar that the text follows")
+      ->excludes(schema);
+  command->add_flag("--chat", a->chat, "The text is a user's turn, by the model's chat template");
+  command
+      ->add_option("--draft-tokens", a->options.draft_tokens,
+                   "Guesses checked with each token; changes the speed alone")
+      ->check(CLI::Range(0, 64));
   add_compute_option(*command, a->compute);
   command->add_flag("--json", a->json, "Print one JSON object");
   command->callback([a] { run(*a); });

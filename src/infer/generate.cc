@@ -19,6 +19,8 @@ Generation generate(LoadedModel& model, std::span<const int32_t> prompt,
   request.sampling = options.sampling;
   request.max_tokens = options.max_tokens;
   request.stop = options.stop;
+  request.stop_tokens = options.stop_tokens;
+  request.grammar = options.grammar;
   request.on_tokens = [&](const TokenEvent& event) {
     if (result.tokens.empty()) first = now_seconds();
     result.tokens.insert(result.tokens.end(), event.tokens.begin(), event.tokens.end());

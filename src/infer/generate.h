@@ -12,6 +12,8 @@ struct GenerationOptions {
   SamplingOptions sampling;
   int64_t max_tokens = 128;
   std::vector<std::string> stop;
+  std::vector<int32_t> stop_tokens;  // beside the tokenizer's EOS
+  std::shared_ptr<TokenGrammar> grammar;
   int64_t draft_tokens = 0;  // see EngineOptions
 };
 

@@ -1,0 +1,156 @@
+// minke chat, and minke generate's ways to say what may be written, through the program: lines from
+// a pipe to a tiny model with random weights.
+
+#include <nlohmann/json.hpp>
+
+#include "program.h"
+
+namespace minke {
+namespace {
+
+constexpr const char* recipe = R"(output = "run"
+total_tokens = 64
+[model]
+vocab_size = 1000
+hidden_size = 32
+intermediate_size = 48
+moe_intermediate_size = 16
+num_hidden_layers = 2
+first_k_dense_replace = 1
+num_attention_heads = 2
+n_routed_experts = 4
+num_experts_per_tok = 2
+n_group = 2
+topk_group = 1
+q_lora_rank = 16
+kv_lora_rank = 16
+qk_nope_head_dim = 8
+qk_rope_head_dim = 8
+v_head_dim = 8
+max_position_embeddings = 512
+[data]
+path = "data"
+sequence_length = 16
+[batch]
+sequences = 4
+micro_batch = 4
+[validation]
+max_tokens = 16
+)";
+
+class ChatProgram : public ProgramTest {
+ protected:
+  ChatProgram() {
+    fs::copy(fs::path(MINKE_SOURCE_DIR) / "tests/golden/tokenizer_small", folder_ / "tokenizer");
+    std::string text;
+    for (int i = 0; i < 40; ++i)
+      text += fmt::format("{{\"text\": \"{} ships and {} whales in the sea, {} seen\"}}\n", i,
+                          3 * i, i % 7);
+    write_file(folder_ / "corpus.jsonl", text);
+    write_file(folder_ / "recipe.toml", recipe);
+    succeeds(
+        "data prepare --input corpus.jsonl --tokenizer tokenizer --output data "
+        "--validation-fraction 0.1 --near-duplicates off");
+    succeeds("train recipe.toml");
+  }
+
+  Outcome succeeds(const std::string& arguments) const {
+    const Outcome outcome = run("--quiet --threads 1 " + arguments);
+    EXPECT_EQ(outcome.code, 0) << arguments << "\n" << outcome.err;
+    return outcome;
+  }
+  Outcome chat(const std::string& lines, const std::string& options) const {
+    write_file(folder_ / "lines", lines);
+    return shell("$minke --threads 1 chat run -n 12 " + options + " <lines");
+  }
+  nlohmann::json saved(const std::string& file) const {
+    return nlohmann::json::parse(read_file(folder_ / file))["messages"];
+  }
+};
+
+TEST_F(ChatProgram, TurnsCommandsAndFiles) {
+  const Outcome first = chat(
+      "Hello\nand\\\nmore\n/save a.json\n/system Be brief.\n/reset\nHello\n/save b.json\n"
+      "/regenerate\n/set temperature 0\n/set\n/stats\n/load a.json\n/save c.json\n/exit\nno",
+      "--seed 3");
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(first.out.find('\x1b'), std::string::npos);
+  EXPECT_NE(first.err.find("temperature 0, top_p 0.95"), std::string::npos) << first.err;
+  EXPECT_NE(first.err.find("tokens written"), std::string::npos) << first.err;
+  const auto a = saved("a.json"), b = saved("b.json");
+  ASSERT_EQ(a.size(), 4u);
+  EXPECT_EQ(a[0], (nlohmann::json{{"role", "user"}, {"content", "Hello"}}));
+  EXPECT_EQ(a[2]["content"], "and\nmore");
+  EXPECT_EQ(a[3]["role"], "assistant");
+  EXPECT_NE(first.out.find(a[1]["content"].get<std::string>()), std::string::npos);
+  ASSERT_EQ(b.size(), 3u);
+  EXPECT_EQ(b[0]["content"], "Be brief.");
+  EXPECT_EQ(saved("c.json"), a);
+  EXPECT_EQ(chat("Hello\nand\\\nmore\n", "--seed 3").out,
+            chat("Hello\nand\\\nmore\n", "--seed 3").out);
+}
+
+// The tokens of earlier turns are not computed again.
+TEST_F(ChatProgram, EarlierTurnsAreRemembered) {
+  std::string lines;
+  for (int i = 0; i < 6; ++i) lines += "twenty ships and thirty whales in the sea, all seen\n";
+  const Outcome outcome = chat(lines + "/stats\n", "");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err.find(" 0 of them remembered"), std::string::npos) << outcome.err;
+}
+
+TEST_F(ChatProgram, WrongLinesAreToldAndTheConversationGoesOn) {
+  const Outcome outcome = chat(
+      "/nothing\n/set top_p 2\n/set colour red\n/save\n/load lines\n/regenerate\nHello\n"
+      "/save a.json\n",
+      "");
+  EXPECT_EQ(outcome.code, 1);
+  for (const char* message :
+       {"there is no command /nothing", "top_p is 2", "there is no setting 'colour'",
+        "/save needs a file's name", "lines: not valid JSON", "there is no answer to write again"})
+    EXPECT_NE(outcome.err.find(message), std::string::npos) << message << "\n" << outcome.err;
+  EXPECT_EQ(saved("a.json").size(), 2u);
+  const Outcome full = chat(std::string(3000, '7') + "\nHello\n/save b.json\n", "--context 128");
+  EXPECT_NE(full.err.find("the context holds 128"), std::string::npos) << full.err;
+  EXPECT_EQ(saved("b.json").size(), 2u);
+  EXPECT_EQ(run("chat nowhere").code, 1);
+  EXPECT_EQ(run("chat run --temperature -1").code, 2);
+}
+
+TEST_F(ChatProgram, GenerateFollowsASchemaOrAGrammar) {
+  write_file(folder_ / "schema.json", R"({"type": "object", "properties": {
+      "size": {"type": "integer"}, "kind": {"enum": ["whale", "ship"]}},
+      "required": ["size", "kind"]})");
+  write_file(folder_ / "list.gbnf", "root ::= item (\", \" item){2}\nitem ::= \"no\" | [0-9]{3}\n");
+  for (const char* seed : {"1", "2", "3"}) {
+    const std::string options = fmt::format(" --temperature 1 --seed {} -n 400", seed);
+    const Outcome json = succeeds("generate run -p Sea --json-schema schema.json" + options);
+    const auto value = nlohmann::json::parse(json.out, nullptr, false);
+    ASSERT_TRUE(value.is_object()) << json.out;
+    EXPECT_TRUE(value["size"].is_number_integer());
+    EXPECT_TRUE(value["kind"] == "whale" || value["kind"] == "ship");
+    const Outcome list = succeeds("generate run -p Sea --chat --grammar list.gbnf" + options);
+    EXPECT_EQ(std::count(list.out.begin(), list.out.end(), ','), 2) << list.out;
+  }
+  const Outcome bad = run("generate run -p Sea --grammar schema.json");
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_NE(bad.err.find("schema.json:1:1: expected a rule"), std::string::npos) << bad.err;
+}
+
+TEST_F(ChatProgram, GenerateStopsAndFilters) {
+  const std::string call = "generate run -p 'ships and' -n 60 --temperature 1.5 --seed 4";
+  const std::string text = succeeds(call).out;
+  EXPECT_EQ(succeeds(call + " --draft-tokens 3").out, text);
+  const std::string stop = text.substr(text.size() / 2, 2);
+  const std::string stopped = succeeds(call + " --stop '" + stop + "' --stop never").out;
+  EXPECT_LT(stopped.size(), text.size());
+  EXPECT_EQ(stopped.find(stop), std::string::npos);
+  const std::string greedy = succeeds("generate run -p 'ships and' -n 60 --greedy").out;
+  EXPECT_EQ(succeeds(call + " --top-k 1").out, greedy);
+  EXPECT_EQ(succeeds(call + " --min-p 1").out, greedy);
+  EXPECT_NE(succeeds("generate run -p 'ships and' -n 60 --greedy --repetition-penalty 50").out,
+            greedy);
+}
+
+}  // namespace
+}  // namespace minke
