@@ -43,12 +43,6 @@ void Conversation::reset() {
   std::erase_if(messages_, [](const ChatMessage& message) { return message.role != "system"; });
 }
 
-bool Conversation::take_back_answer() {
-  if (messages_.empty() || messages_.back().role != "assistant") return false;
-  messages_.pop_back();
-  return true;
-}
-
 Request Conversation::request(bool& in_reasoning) const {
   Request request;
   request.sampling = settings_.sampling;
@@ -74,6 +68,21 @@ AnswerStats Conversation::ask(const std::string& text,
     return answer(on_delta, is_stopped);
   } catch (const Error&) {
     messages_.pop_back();
+    throw;
+  }
+}
+
+AnswerStats Conversation::regenerate(const std::function<void(const ChatDelta&)>& on_delta,
+                                     const std::function<bool()>& is_stopped) {
+  if (messages_.empty() || messages_.back().role != "assistant")
+    fail_usage("there is no answer to write again");
+  ++settings_.sampling.seed;
+  const ChatMessage before = std::move(messages_.back());
+  messages_.pop_back();
+  try {
+    return answer(on_delta, is_stopped);
+  } catch (const Error&) {
+    messages_.push_back(before);
     throw;
   }
 }

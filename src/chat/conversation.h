@@ -45,22 +45,22 @@ class Conversation {
   void set_system(const std::string& text);
   // Forgets the turns, not the system prompt.
   void reset();
-  // Takes the last answer back; false when there is none.
-  bool take_back_answer();
 
   // Adds the user's turn and the model's, which is handed out as it comes; is_stopped() true ends
   // it, and what came so far stays. After an Error the conversation is as before.
   AnswerStats ask(const std::string& text, const std::function<void(const ChatDelta&)>& on_delta,
                   const std::function<bool()>& is_stopped);
-  // The answer to the turns as they are; the last must be the user's.
-  AnswerStats answer(const std::function<void(const ChatDelta&)>& on_delta,
-                     const std::function<bool()>& is_stopped);
+  // Another answer, with another seed, in place of the last one; without one, a usage Error.
+  AnswerStats regenerate(const std::function<void(const ChatDelta&)>& on_delta,
+                         const std::function<bool()>& is_stopped);
 
   // {"messages": [{"role": ..., "content": ..., "reasoning_content": ...}, ...]}
   std::string to_json() const;
   void load_json(std::string_view text, std::string_view where);
 
  private:
+  AnswerStats answer(const std::function<void(const ChatDelta&)>& on_delta,
+                     const std::function<bool()>& is_stopped);
   Request request(bool& in_reasoning) const;
 
   Engine& engine_;

@@ -92,9 +92,7 @@ bool ChatSession::command(const std::string& line) {
     constexpr int64_t most_bytes = int64_t{64} << 20;
     conversation_.load_json(read_file(file(), most_bytes), rest);
   } else if (name == "/regenerate") {
-    if (!conversation_.take_back_answer()) fail_usage("there is no answer to write again");
-    ++conversation_.settings().sampling.seed;
-    answer([&](const auto& on_delta) { return conversation_.answer(on_delta, is_stopped_); });
+    answer([&](const auto& on_delta) { return conversation_.regenerate(on_delta, is_stopped_); });
   } else if (name == "/stats") {
     output_.notice(stats());
   } else if (name == "/set") {

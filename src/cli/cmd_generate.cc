@@ -103,6 +103,7 @@ void run(Arguments a) {
   load.compute = parse_compute(a.compute);
   load.max_tokens = static_cast<int64_t>(prompt.size()) + a.options.max_tokens;
   load.batch_logits = 1 + a.options.draft_tokens;
+  load.drafts = a.options.draft_tokens > 0;
   LoadedModel model(std::move(source), load);
   const auto show = [&](const std::string& text) {
     if (a.json) return;

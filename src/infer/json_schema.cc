@@ -111,6 +111,7 @@ class Translator {
                    keywords_of_types.at(type).end());
     check_keywords(schema, known, at);
     std::vector<std::string> alternatives;
+    alternatives.reserve(types.size());
     for (const std::string& type : types) alternatives.push_back(body_of_type(schema, type, at));
     return joined_by(alternatives, " | ");
   }
@@ -384,7 +385,7 @@ class Translator {
       const std::string item =
           rule_of(prefix[static_cast<size_t>(i)], fmt::format("{}/prefixItems/{}", at, i));
       body = fmt::format("{}{} space {}", i == 0 ? "" : R"("," space )", item, body);
-      if (i >= min) body = "(" + body + ")?";
+      if (i >= min) body = fmt::format("({})?", body);
       if (i > 0 && i >= min) {  // groups would nest as deep as the list is long
         const std::string rule = fmt::format("{}-i{}", names_.at(at), i);
         rules_ += fmt::format("{} ::= {}\n", rule, body);
