@@ -215,6 +215,7 @@ const StoredTensor& SafetensorsReader::get(std::string_view name,
 }
 
 void SafetensorsReader::copy_as_f32(const StoredTensor& tensor, float* out) const {
+  if (tensor.size() == 0) return;
   switch (tensor.dtype) {
     case FileDType::f32:
       std::memcpy(out, tensor.data.data(), tensor.data.size());
