@@ -111,7 +111,7 @@ void run(Arguments a) {
     std::fflush(stdout);
   };
   const double cpu = cpu_seconds(), start = now_seconds();
-  const Generation result = generate(model, prompt, a.options, show);
+  const Generation result = generate(model, tokenizer, prompt, a.options, show);
   const double share = (cpu_seconds() - cpu) / (now_seconds() - start) / thread_count();
   show("\n");
   report(a, model, prompt.size(), result, share);

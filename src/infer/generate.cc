@@ -4,13 +4,13 @@
 
 namespace minke {
 
-Generation generate(LoadedModel& model, std::span<const int32_t> prompt,
+Generation generate(LoadedModel& model, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
                     const GenerationOptions& options,
                     const std::function<void(const std::string& text)>& on_text) {
   EngineOptions engine_options;
   engine_options.max_sequences = 1;
   engine_options.draft_tokens = options.draft_tokens;
-  Engine engine(model, model.tokenizer(), engine_options);
+  Engine engine(model, tokenizer, engine_options);
   Generation result;
   const double start = now_seconds();
   double first = start;

@@ -27,7 +27,7 @@ struct Generation {
 
 // Calls on_text with each piece of text as it comes. prompt: at least one token; prompt and
 // max_tokens must fit into the model's context.
-Generation generate(LoadedModel& model, std::span<const int32_t> prompt,
+Generation generate(LoadedModel& model, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
                     const GenerationOptions& options,
                     const std::function<void(const std::string& text)>& on_text);
 

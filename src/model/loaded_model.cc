@@ -39,48 +39,32 @@ LoadedModel::LoadedModel(const ModelConfig& config, const WeightSource& source,
   build(source, options, "the model");
 }
 
-ModelOptions LoadedModel::model_options(bool drafts) const {
-  return {compute_, false, false, 1, 1, max_tokens_, drafts};
-}
-
 void LoadedModel::build(const WeightSource& source, const LoadOptions& options,
                         const std::string& name) {
   plan(source, options, name);
-  arena_ = Arena(planned_bytes_);
+  arena_ = Arena(plan_.total());
   weights_ = std::make_unique<Weights>(config_, arena_, source);
   weights_->load();
-  model_ = std::make_unique<Transformer>(config_, *weights_, arena_, model_options(options.drafts));
+  model_ = std::make_unique<Transformer>(config_, *weights_, arena_,
+                                         inference_options(compute_, plan_, options));
   model_->refresh();
-  pools_ = model_->allocate_pages(arena_, pages_);
-  logits_ = arena_.allocate(DType::f32, {batch_logits_, config_.vocab_size});
+  pools_ = model_->allocate_pages(arena_, plan_.pages);
+  logits_ = arena_.allocate(DType::f32, {plan_.batch_logits, config_.vocab_size});
   if (!has_drafts()) return;
-  draft_pool_ = model_->allocate_draft_pages(arena_, pages_);
-  hidden_ = arena_.allocate(DType::f32, {batch_tokens_, config_.hidden_size});
+  draft_pool_ = model_->allocate_draft_pages(arena_, plan_.pages);
+  hidden_ = arena_.allocate(DType::f32, {plan_.batch_tokens, config_.hidden_size});
 }
 
 void LoadedModel::plan(const WeightSource& source, const LoadOptions& options,
                        const std::string& name) {
-  const MemoryPlan plan = plan_memory(config_, source, compute_, options, name);
-  max_tokens_ = plan.max_tokens;
-  pages_ = plan.pages;
-  batch_tokens_ = plan.batch_tokens;
-  batch_logits_ = plan.batch_logits;
-  planned_bytes_ = plan.total();
+  plan_ = plan_memory(config_, source, compute_, options, name);
   if (!options.quiet)
-    info("memory plan: {:.2f} GiB for {} with {} tokens of context", gibibytes(planned_bytes_),
-         name, pages_ * page_tokens);
+    info("memory plan: {:.2f} GiB for {} with {} tokens of context", gibibytes(plan_.total()), name,
+         plan_.pages * page_tokens);
   const int64_t granted = machine().memory_bytes;
-  if (planned_bytes_ > granted)
-    fail("{} needs {:.2f} GiB, this machine grants {:.2f} GiB; {}", name, gibibytes(planned_bytes_),
+  if (plan_.total() > granted)
+    fail("{} needs {:.2f} GiB, this machine grants {:.2f} GiB; {}", name, gibibytes(plan_.total()),
          gibibytes(granted), what_would_fit(config_, source, compute_, options, granted));
-}
-
-int64_t LoadedModel::cache_bytes_per_token() const {
-  int64_t bytes = 0;
-  for (const KvPages& pool : pools_)
-    for (const Tensor& rows : {pool.k, pool.v})
-      if (rows.rank) bytes += rows.bytes() / rows.rows();
-  return bytes;
 }
 
 bool LoadedModel::has_integer_weights() const {
@@ -116,11 +100,12 @@ const Tokenizer& LoadedModel::tokenizer() {
 // Positions follow from the segments; the arena holds them.
 Batch LoadedModel::make_batch(std::span<const int32_t> tokens, std::vector<BatchSegment> segments) {
   const int64_t count = static_cast<int64_t>(tokens.size());
-  require(count <= batch_tokens_, "a batch of {} tokens, at most {} fit", count, batch_tokens_);
+  require(count <= plan_.batch_tokens, "a batch of {} tokens, at most {} fit", count,
+          plan_.batch_tokens);
   Batch batch{arena_.allocate(DType::i32, {count}), std::move(segments)};
   for (const BatchSegment& segment : batch.segments) {
-    require(segment.keys() <= max_tokens_, "{} tokens in a context of {}", segment.keys(),
-            max_tokens_);
+    require(segment.keys() <= plan_.max_tokens, "{} tokens in a context of {}", segment.keys(),
+            plan_.max_tokens);
     for (int64_t row = segment.row_begin; row < segment.row_end; ++row) {
       const int64_t position = segment.past + row - segment.row_begin;
       if (tokens[row] < 0 || tokens[row] >= config_.vocab_size)
@@ -134,7 +119,8 @@ Batch LoadedModel::make_batch(std::span<const int32_t> tokens, std::vector<Batch
 
 Tensor LoadedModel::take_logits(const Tensor& hidden, std::span<const int32_t> rows, bool draft) {
   const int64_t wanted = static_cast<int64_t>(rows.size());
-  require(wanted <= batch_logits_, "logits of {} rows, at most {} fit", wanted, batch_logits_);
+  require(wanted <= plan_.batch_logits, "logits of {} rows, at most {} fit", wanted,
+          plan_.batch_logits);
   if (has_drafts()) std::memcpy(hidden_.data, hidden.data, static_cast<size_t>(hidden.bytes()));
   const Tensor logits = logits_.slice_rows(0, wanted);
   if (wanted) model_->logits(logits, gather_rows(hidden, rows, arena_), draft, arena_);

@@ -23,16 +23,16 @@ class LoadedModel {
 
   const ModelConfig& config() const { return config_; }
   DType compute() const { return compute_; }
-  int64_t max_tokens() const { return max_tokens_; }
-  int64_t pages() const { return pages_; }
-  int64_t batch_tokens() const { return batch_tokens_; }
-  int64_t batch_logits() const { return batch_logits_; }
-  int64_t planned_bytes() const { return planned_bytes_; }
+  int64_t max_tokens() const { return plan_.max_tokens; }
+  int64_t pages() const { return plan_.pages; }
+  int64_t batch_tokens() const { return plan_.batch_tokens; }
+  int64_t batch_logits() const { return plan_.batch_logits; }
+  int64_t planned_bytes() const { return plan_.total(); }
   // The tokenizer beside the model; an Error if there is none.
   const Tokenizer& tokenizer();
 
   // Bytes that the pages keep for each token, all layers together.
-  int64_t cache_bytes_per_token() const;
+  int64_t cache_bytes_per_token() const { return plan_.cache_bytes_per_token(); }
   // Whether products with the blocks' matrices round activations to integers.
   bool has_integer_weights() const;
   // Fills the pages with normal random numbers: a context for measurements.
@@ -57,14 +57,13 @@ class LoadedModel {
  private:
   void build(const WeightSource& source, const LoadOptions& options, const std::string& name);
   void plan(const WeightSource& source, const LoadOptions& options, const std::string& name);
-  ModelOptions model_options(bool drafts) const;
   Batch make_batch(std::span<const int32_t> tokens, std::vector<BatchSegment> segments);
   Tensor take_logits(const Tensor& hidden, std::span<const int32_t> rows, bool draft);
 
   std::unique_ptr<ModelSource> source_;  // of a model from disk
   ModelConfig config_;
   DType compute_ = DType::bf16;
-  int64_t max_tokens_ = 0, pages_ = 0, batch_tokens_ = 0, batch_logits_ = 0, planned_bytes_ = 0;
+  MemoryPlan plan_;
   Arena arena_ = Arena::counting();
   std::unique_ptr<Weights> weights_;
   std::unique_ptr<Transformer> model_;

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "model/gguf_names.h"
-#include "model/transformer.h"
 
 namespace minke {
 namespace {
@@ -80,13 +79,16 @@ class QuantizedSource : public WeightSource {
 
 int64_t MemoryPlan::cache_bytes_per_token() const { return cache / (pages * page_tokens); }
 
+ModelOptions inference_options(DType compute, const MemoryPlan& plan, const LoadOptions& options) {
+  return {compute, false, false, 1, 1, plan.max_tokens, options.drafts};
+}
+
 MemoryPlan plan_memory(const ModelConfig& config, const WeightSource& source, DType compute,
                        const LoadOptions& options, const std::string& name) {
   MemoryPlan plan = plan_sizes(config, options, name);
   Arena counting = Arena::counting();
   const Weights weights(config, counting, source);
-  const Transformer model(config, weights, counting,
-                          {compute, false, false, 1, 1, plan.max_tokens, options.drafts});
+  const Transformer model(config, weights, counting, inference_options(compute, plan, options));
   plan.weights = counting.used();
   const std::vector<KvPages> pools = model.allocate_pages(counting, plan.pages);
   plan.cache = counting.used() - plan.weights;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "config/model_config.h"
-#include "layers/weights.h"
+#include "model/transformer.h"
 #include "quant/formats.h"
 #include "tensor/dtype.h"
 
@@ -32,6 +32,9 @@ struct MemoryPlan {
   int64_t total() const { return weights + cache + scratch; }
   int64_t cache_bytes_per_token() const;
 };
+
+// How a model of that plan is built.
+ModelOptions inference_options(DType compute, const MemoryPlan& plan, const LoadOptions& options);
 
 // The allocations of a LoadedModel on a counting arena; no weight is read. A usage Error if the
 // model does not handle so many tokens; `name` says in errors which model is meant. A missing
