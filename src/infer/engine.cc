@@ -38,6 +38,8 @@ uint64_t Engine::submit(Request request) {
     if (token < 0 || token >= model_.config().vocab_size)
       fail_usage("token {} of the prompt is outside of the vocabulary of {}", token,
                  model_.config().vocab_size);
+  if (request.prompt_log_probabilities && spare_logits() < 1)
+    fail_usage("the model was loaded without room for a prompt's log-probabilities");
   const int64_t left = limit - prompt;
   request.max_tokens = request.max_tokens > 0 ? std::min(request.max_tokens, left) : left;
   const std::lock_guard lock(state_->mutex);
@@ -144,11 +146,13 @@ Tensor Engine::run() {
   make_batch(s.planned);
   for (Planned& planned : s.planned) {
     const Sequence& sequence = *planned.sequence;
-    if (planned.begin + planned.count < sequence.size()) continue;  // the prompt goes on
-    planned.first_logits = static_cast<int64_t>(s.logit_rows.size());
-    s.logit_rows.insert(s.logit_rows.end(),
-                        planned.rows.begin() + (sequence.size() - 1 - planned.begin),
-                        planned.rows.end());
+    const int64_t last = sequence.size() - 1 - planned.begin;
+    const int64_t first = sequence.wants_scores() ? 0 : last;
+    const int64_t row = static_cast<int64_t>(s.logit_rows.size());
+    if (sequence.wants_scores()) planned.prompt_logits = row;
+    if (planned.count > last) planned.first_logits = row + last - first;
+    if (first < planned.count)
+      s.logit_rows.insert(s.logit_rows.end(), planned.rows.begin() + first, planned.rows.end());
   }
   return model_.forward(s.tokens, s.segments, s.logit_rows);
 }
@@ -162,15 +166,31 @@ int64_t Engine::postprocess(const Tensor& logits) {
   return tokens;
 }
 
+void Engine::score_prompt(Planned& planned, const Tensor& logits, TokenEvent& event) {
+  Sequence& sequence = *planned.sequence;
+  for (int64_t i = 0; i < planned.count; ++i) {
+    const int64_t target = planned.begin + i + 1;
+    if (target <= sequence.scored || target >= sequence.prompt_size()) continue;
+    const float* row = logits.row<float>(planned.prompt_logits + i);
+    event.prompt_log_probabilities.push_back(
+        log_probabilities({row, static_cast<size_t>(logits.columns())}, sequence.tokens[target],
+                          std::max<int64_t>(0, sequence.request.top_log_probabilities)));
+    sequence.scored = target;
+  }
+}
+
 // Returns how many tokens came.
 int64_t Engine::take_tokens(Planned& planned, const Tensor& logits) {
   Sequence& sequence = *planned.sequence;
+  TokenEvent event;
+  event.cached_tokens = sequence.remembered_tokens;
+  if (planned.prompt_logits >= 0) score_prompt(planned, logits, event);
   if (planned.first_logits < 0) {
     sequence.cached += planned.count;
     remember_pages(sequence);
+    if (planned.prompt_logits >= 0 && sequence.request.on_tokens) sequence.request.on_tokens(event);
     return 0;
   }
-  TokenEvent event;
   const int64_t before = sequence.size(), drafted = static_cast<int64_t>(sequence.drafts.size());
   try {
     for (int64_t i = 0; i <= drafted; ++i) {

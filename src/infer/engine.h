@@ -50,6 +50,9 @@ struct TokenEvent {
   std::vector<int32_t> tokens;  // new ones, without the one that ended the text
   std::string text;  // what can be shown: whole characters, never a part of a stop string
   std::vector<LogProbabilities> log_probabilities;  // of each token, if asked for
+  // Of the prompt's tokens but the first, if asked for: the next ones that were computed.
+  std::vector<LogProbabilities> prompt_log_probabilities;
+  int64_t cached_tokens = 0;  // of the prompt, that were remembered
   FinishReason finish = FinishReason::none;
   std::string error;        // finish == error
   std::string stop_string;  // finish == stop: the one that was found, if it was one
@@ -64,6 +67,9 @@ struct Request {
   bool ignore_eos = false;
   bool skip_special = true;            // special tokens are left out of the text
   int64_t top_log_probabilities = -1;  // -1: no log-probabilities; n: also of the n most likely
+  // The prompt's tokens get log-probabilities too; the whole prompt is computed for that. Needs a
+  // model whose batch_logits() is more than the answers that grow at once take.
+  bool prompt_log_probabilities = false;
   std::shared_ptr<TokenGrammar> grammar;
   // Called inside step(), never after a finish.
   std::function<void(const TokenEvent& event)> on_tokens;
@@ -111,6 +117,7 @@ class Engine {
   void look_up_drafts(Sequence& sequence);
   bool drafts_by_model() const;
   bool waits_for_same_prompt(const Sequence& sequence) const;
+  int64_t spare_logits() const;
 
   Tensor run();
   void make_batch(std::vector<Planned>& all);
@@ -121,6 +128,7 @@ class Engine {
 
   int64_t postprocess(const Tensor& logits);
   int64_t take_tokens(Planned& planned, const Tensor& logits);
+  void score_prompt(Planned& planned, const Tensor& logits, TokenEvent& event);
   bool take_token(Sequence& sequence, std::span<const float> logits, TokenEvent& event);
   int64_t draft_limit(const Sequence& sequence) const;
   void record_step(double seconds, int64_t tokens);

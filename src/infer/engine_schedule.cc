@@ -9,6 +9,7 @@ namespace minke {
 void Engine::schedule() {
   state_->planned.clear();
   state_->budget = model_.batch_tokens();
+  state_->spare_logits = spare_logits();
   plan_running(false);
   plan_running(true);
   plan_waiting();
@@ -55,7 +56,12 @@ void Engine::plan_waiting() {
 // Takes as many tokens of the sequence as the batch has room for; false if there are no pages.
 bool Engine::plan(Sequence& sequence) {
   const int64_t end = sequence.size() + static_cast<int64_t>(sequence.drafts.size());
-  const int64_t count = std::min(end - sequence.cached, state_->budget);
+  int64_t count = std::min(end - sequence.cached, state_->budget);
+  if (sequence.wants_scores()) {
+    count = std::min(count, state_->spare_logits);
+    if (count == 0) return true;  // in a later step
+    state_->spare_logits -= count;
+  }
   const int64_t drafts = std::max<int64_t>(0, sequence.cached + count - sequence.size());
   sequence.drafts.resize(static_cast<size_t>(drafts));
   if (!reserve(sequence, sequence.cached + count)) return false;
@@ -73,13 +79,19 @@ bool Engine::reserve(Sequence& sequence, int64_t tokens) {
   return true;
 }
 
+// Rows of logits that the answers that grow at once leave.
+int64_t Engine::spare_logits() const {
+  return model_.batch_logits() - options_.max_sequences * (1 + options_.draft_tokens);
+}
+
 // Gives a sequence what is remembered of its tokens, if the pages for the rest can be had.
 bool Engine::admit(Sequence& sequence) {
   PageCache& cache = state_->cache;
   const std::span<const int32_t> tokens(sequence.tokens);
   PageCache::Prefix prefix = 0;
   // At least one token is computed, as its logits are wanted.
-  while (options_.prefix_cache && sequence.cached + page_tokens < sequence.size()) {
+  const bool uses_cache = options_.prefix_cache && !sequence.wants_scores();
+  while (uses_cache && sequence.cached + page_tokens < sequence.size()) {
     const auto match = cache.find(prefix, tokens.subspan(sequence.cached, page_tokens));
     if (!match) break;
     prefix = match->prefix;
@@ -93,6 +105,7 @@ bool Engine::admit(Sequence& sequence) {
     release_pages(sequence);
     return false;
   }
+  sequence.remembered_tokens = std::min(sequence.cached, sequence.prompt_size());
   const std::lock_guard lock(state_->mutex);
   state_->stats.prompt_tokens += sequence.size();
   state_->stats.cached_prompt_tokens += sequence.cached;
@@ -101,7 +114,8 @@ bool Engine::admit(Sequence& sequence) {
 
 // Another sequence computes pages of the same tokens right now: they will be remembered soon.
 bool Engine::waits_for_same_prompt(const Sequence& sequence) const {
-  if (!options_.prefix_cache || sequence.size() <= page_tokens) return false;
+  if (!options_.prefix_cache || sequence.size() <= page_tokens || sequence.wants_scores())
+    return false;
   return std::any_of(state_->running.begin(), state_->running.end(), [&](const auto& other) {
     if (!other->in_prompt()) return false;
     const auto differ = std::mismatch(other->tokens.begin(), other->tokens.end(),

@@ -25,6 +25,9 @@ struct Engine::Sequence {
   int64_t prompt_size() const { return static_cast<int64_t>(request.prompt.size()); }
   int64_t answer_size() const { return size() - prompt_size(); }
   bool in_prompt() const { return cached + 1 < size(); }  // more to compute than the newest token
+  bool wants_scores() const {
+    return request.prompt_log_probabilities && scored + 1 < prompt_size();
+  }
 
   uint64_t id;
   Request request;
@@ -36,6 +39,8 @@ struct Engine::Sequence {
   std::vector<int32_t> pages;                 // of tokens and drafts, in order
   std::vector<PageCache::Prefix> remembered;  // of the first pages
   int64_t cached = 0;                         // tokens whose keys are in the pages
+  int64_t remembered_tokens = 0;              // of the prompt, when it was admitted
+  int64_t scored = 0;                         // tokens of the prompt with log-probabilities
   bool finished = false;
 };
 
@@ -47,6 +52,7 @@ struct Engine::Planned {
   std::vector<int32_t> rows;  // of the batch, of each computed token
   bool draft = false;         // rows are the MTP module's, whose input is the token after each
   std::vector<int32_t> hidden = {};  // of the model's last batch, that such rows go on from
+  int64_t prompt_logits = -1;  // row of the logits after token `begin`, where the prompt is scored
 };
 
 struct Engine::State {
@@ -56,7 +62,8 @@ struct Engine::State {
   std::deque<std::unique_ptr<Sequence>> waiting;
   std::vector<std::unique_ptr<Sequence>> running;  // oldest first
   std::vector<Planned> planned;
-  int64_t budget = 0;  // rows that the step can still take
+  int64_t budget = 0;        // rows that the step can still take
+  int64_t spare_logits = 0;  // rows whose logits it can still compute for scores
   DraftPolicy draft_policy;
 
   // The batch of this step.

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "model/score.h"
 #include "text/bpe_trainer.h"
 
 namespace minke {
@@ -82,6 +83,10 @@ struct Fixture {
       answer->log_probabilities.insert(answer->log_probabilities.end(),
                                        event.log_probabilities.begin(),
                                        event.log_probabilities.end());
+      answer->prompt_log_probabilities.insert(answer->prompt_log_probabilities.end(),
+                                              event.prompt_log_probabilities.begin(),
+                                              event.prompt_log_probabilities.end());
+      answer->cached_tokens = event.cached_tokens;
       answer->finish = event.finish;
       answer->error = event.error;
       answer->stop_string = event.stop_string;
@@ -263,6 +268,34 @@ TEST(Engine, LogProbabilitiesComeWithEachToken) {
   ASSERT_EQ(fixture.answer(id).log_probabilities.size(), 8u);
   EXPECT_EQ(fixture.answer(id).log_probabilities[0].top.size(), 3u);
   EXPECT_LE(fixture.answer(id).log_probabilities[0].chosen, 0);
+}
+
+// They are those of `minke score`, whatever else runs and however the prompt is cut.
+TEST(Engine, APromptIsScored) {
+  EngineOptions options;
+  options.max_sequences = 2;
+  Fixture fixture(options);
+  Request request = request_of(200, 3, 4);
+  const Scores scores = score_tokens(*fixture.model, request.prompt);
+  const uint64_t plain = fixture.submit(request);
+  fixture.run();
+  request.prompt_log_probabilities = true;
+  request.top_log_probabilities = 2;
+  const uint64_t id = fixture.submit(request);
+  fixture.submit(request_of(90, 8));
+  fixture.run();
+  const TokenEvent& answer = fixture.answer(id);
+  EXPECT_EQ(answer.tokens, fixture.answer(plain).tokens);
+  EXPECT_EQ(answer.cached_tokens, 0);
+  ASSERT_EQ(answer.prompt_log_probabilities.size(), 199u);
+  for (size_t i = 0; i < 199; ++i) {
+    EXPECT_NEAR(answer.prompt_log_probabilities[i].chosen, *scores.log_probabilities[i + 1], 1e-5);
+    EXPECT_EQ(answer.prompt_log_probabilities[i].top.size(), 2u);
+  }
+  request.prompt_log_probabilities = false;
+  const uint64_t again = fixture.submit(request);
+  fixture.run();
+  EXPECT_EQ(fixture.answer(again).cached_tokens, 192);
 }
 
 // A grammar that wants two tokens in turn, then the end.
