@@ -1,0 +1,105 @@
+// The training runs that the server shows: the list, and for chosen ones their lines, read as they are written.
+import { ApiError, type Client } from "./api";
+import { addLines, noLines, type RunLines } from "./metrics";
+
+export interface Run {
+  name: string;
+  modified: string | number; // a date, or seconds since 1970
+  stages?: string[];
+}
+
+export type Ledger = Record<string, unknown>;
+
+export interface RunData {
+  metrics: RunLines;
+  samples: { next: number; lines: Record<string, unknown>[] };
+  ledger?: Ledger;
+}
+
+export interface RunsState {
+  runs: Run[];
+  loaded: boolean;
+  chosen: string[]; // names, in the order in which they were chosen
+  data: Record<string, RunData>;
+  problem: string;
+}
+
+const maxSamples = 200; // the newest that are kept to show
+const empty: RunData = { metrics: noLines, samples: { next: 0, lines: [] } };
+
+export class RunsStore {
+  state: RunsState = { runs: [], loaded: false, chosen: [], data: {}, problem: "" };
+  onUnauthorized: () => void = () => undefined;
+  private listeners = new Set<() => void>();
+
+  constructor(private readonly client: Client) {}
+
+  subscribe(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private set(change: Partial<RunsState>): void {
+    this.state = { ...this.state, ...change };
+    for (const listener of this.listeners) listener();
+  }
+
+  toggle(name: string): void {
+    const { chosen } = this.state;
+    this.set({ chosen: chosen.includes(name) ? chosen.filter((n) => n !== name) : [...chosen, name] });
+  }
+
+  // Reads until the signal is aborted, with a pause after each round.
+  async follow(signal: AbortSignal, pauseMs = 2000): Promise<void> {
+    while (!signal.aborted) {
+      if (!document.hidden) await this.round(signal);
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+
+  async round(signal: AbortSignal): Promise<void> {
+    try {
+      const { runs } = await this.client.get<{ runs: Run[] }>("/api/runs", signal);
+      if (!this.state.loaded && runs[0]) this.set({ chosen: [runs[0].name] });
+      this.set({ runs, loaded: true, problem: "" });
+      for (const name of this.state.chosen) await this.readRun(name, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof ApiError && error.status === 401) this.onUnauthorized();
+      this.set({ loaded: true, problem: (error as Error).message });
+    }
+  }
+
+  private async readRun(name: string, signal: AbortSignal): Promise<void> {
+    const known = this.state.data[name] ?? empty;
+    const metrics = await this.read(name, "metrics", known.metrics.next, signal);
+    const samples = await this.read(name, "samples", known.samples.next, signal);
+    const moved = metrics.next !== known.metrics.next || samples.next !== known.samples.next;
+    if (!moved && this.state.data[name]) return;
+    const restarted = samples.next < known.samples.next;
+    const newest = [...(restarted ? [] : known.samples.lines), ...(samples.lines as Ledger[])].slice(-maxSamples);
+    const data: RunData = {
+      metrics: addLines(known.metrics, metrics.lines, metrics.next),
+      samples: { next: restarted ? 0 : samples.next, lines: newest },
+      ledger: await this.optional<Ledger>(`${this.path(name)}/ledger`, signal),
+    };
+    this.set({ data: { ...this.state.data, [name]: data } });
+  }
+
+  private path = (name: string): string => `/api/runs/${encodeURIComponent(name)}`;
+
+  private async read(name: string, what: string, after: number, signal: AbortSignal) {
+    const path = `${this.path(name)}/${what}?after=${after}`;
+    return (await this.optional<{ lines: unknown[]; next: number }>(path, signal)) ?? { lines: [], next: after };
+  }
+
+  // A run that has just begun has no ledger yet, and most have no samples.
+  private async optional<T>(path: string, signal: AbortSignal): Promise<T | undefined> {
+    try {
+      return await this.client.get<T>(path, signal);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+}
