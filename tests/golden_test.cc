@@ -146,9 +146,11 @@ TEST_P(GoldenTraining, LossAndGradients) {
         const Weights weights(stored_.config, arena, true);
         load_weights(folder_, weights);
         Transformer model(stored_.config, weights, arena,
-                          {compute, true, recompute, sequences_, length_, length_});
+                          {compute, true, recompute, sequences_ * length_, length_});
         model.refresh();
-        const auto losses = model.forward_backward(windows_, {1.0 / tokens, 0.0, 0.0, 1.0});
+        CrossEntropy objective(1.0 / tokens);
+        const auto losses = model.forward_backward(window_batch(windows_, length_ + 1, length_),
+                                                   objective, {1.0 / tokens, 0.0, 0.0, 1.0});
         const double expected = golden("loss")[0];
         EXPECT_NEAR(losses.main / tokens, expected, tolerance_of(compute).loss * expected);
         check_gradients(compute, weights);

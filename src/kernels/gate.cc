@@ -134,20 +134,20 @@ void gate_backward(const Tensor& dlogits, const Tensor& dweights, const Tensor& 
 }
 
 double balance_loss(const Tensor& dscores, const Tensor& scores, const Tensor& indices,
-                    int64_t sequence_length, double alpha, double gradient_scale) {
+                    std::span<const int64_t> bounds, double alpha, double gradient_scale) {
   const MemoryScope scope("balance loss", {dscores, scores});
   const int64_t experts = scores.columns(), top_k = indices.columns();
-  const int64_t sequences = scores.rows() / sequence_length;
-  require(sequences * sequence_length == scores.rows(), "balance_loss: {} rows in sequences of {}",
-          scores.rows(), sequence_length);
+  require(bounds.size() > 1 && bounds.front() == 0 && bounds.back() == scores.rows(),
+          "balance_loss: the sequences do not cover the {} rows", scores.rows());
+  const int64_t sequences = static_cast<int64_t>(bounds.size()) - 1;
   std::vector<double> losses(static_cast<size_t>(sequences));
   parallel_for(sequences, [&](int64_t sequence) {
-    const int64_t begin = sequence * sequence_length, end = begin + sequence_length;
+    const int64_t begin = bounds[sequence], end = bounds[sequence + 1], length = end - begin;
     std::vector<double> load(static_cast<size_t>(experts));
     for (int64_t t = begin; t < end; ++t)
       for (int64_t k = 0; k < top_k; ++k) load[indices.row<int32_t>(t)[k]] += 1;
-    for (double& f : load) f *= static_cast<double>(experts) / (top_k * sequence_length);
-    const double factor = alpha / sequence_length / sequences;
+    for (double& f : load) f *= static_cast<double>(experts) / (top_k * length);
+    const double factor = alpha / length / sequences;
     for (int64_t t = begin; t < end; ++t) {
       const float* score = scores.row<float>(t);
       double sum = 1e-20, weighted = 0;

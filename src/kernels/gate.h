@@ -4,6 +4,7 @@
 // section 2.1.2, equations 12 to 20).
 
 #include <cstdint>
+#include <span>
 
 #include "tensor/tensor.h"
 
@@ -30,11 +31,12 @@ void gate_forward(const Tensor& scores, const Tensor& indices, const Tensor& wei
 void gate_backward(const Tensor& dlogits, const Tensor& dweights, const Tensor& dscores,
                    const Tensor& scores, const Tensor& indices, const GateOptions& options);
 
-// The sequence-wise balance loss, mean over the T / sequence_length sequences:
+// The sequence-wise balance loss, mean over the sequences, of which s is rows [bounds[s],
+// bounds[s + 1]):
 //   f_i = E/(K·T) · #{t: i chosen}, P_i = mean_t s_i/Σ_j s_j, L = α·Σ f_i·P_i.
 // dscores [T, E] is overwritten with gradient_scale · dL/dscores (f is a constant); empty: not
 // wanted.
 double balance_loss(const Tensor& dscores, const Tensor& scores, const Tensor& indices,
-                    int64_t sequence_length, double alpha, double gradient_scale);
+                    std::span<const int64_t> bounds, double alpha, double gradient_scale);
 
 }  // namespace minke

@@ -75,7 +75,8 @@ TEST(BalanceLoss, IsAlphaAtPerfectBalance) {
   const Gate gate(logits, {}, tokens, options);
   std::vector<int32_t> chosen = {0, 1, 2, 3};
   const Tensor indices(chosen.data(), DType::i32, {tokens, 1});
-  EXPECT_NEAR(balance_loss(Tensor(), gate.scores, indices, tokens, 1e-4, 1.0), 1e-4, 1e-9);
+  const std::vector<int64_t> bounds = {0, 4};
+  EXPECT_NEAR(balance_loss(Tensor(), gate.scores, indices, bounds, 1e-4, 1.0), 1e-4, 1e-9);
 }
 
 TEST(Routing, EveryTokenReachesItsExpertsAndComesBack) {

@@ -142,7 +142,7 @@ double Block::backward(const Tensor& dx, const Tensor& x, const Activations& sav
     dense_->backward(scratch.dnormed, dy, saved.ffn_normed, saved.dense, scratch.dense, false);
   else
     balance_loss = moe_->backward(scratch.dnormed, dy, saved.ffn_normed, saved.moe, scratch.moe,
-                                  balance.sequence_length, balance.alpha, balance.gradient_scale);
+                                  balance.bounds, balance.alpha, balance.gradient_scale);
   ffn_norm_.backward(dx, scratch.dnormed, saved.middle, true);
 
   if (recompute_) attention_norm_.forward(saved.attention_normed, x);

@@ -4,6 +4,7 @@
 // The residual stream is f32 in every compute mode.
 
 #include <optional>
+#include <span>
 
 #include "layers/gqa.h"
 #include "layers/mla.h"
@@ -16,8 +17,8 @@ std::string layer_prefix(int64_t index);
 
 // What a step asks of the balance loss.
 struct BalanceOptions {
-  int64_t sequence_length = 1;
-  double alpha = 0.0;  // 0: no loss
+  std::span<const int64_t> bounds;  // sequence s is rows [bounds[s], bounds[s + 1])
+  double alpha = 0.0;               // 0: no loss
   double gradient_scale = 1.0;
 };
 

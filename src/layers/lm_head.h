@@ -1,8 +1,9 @@
 #pragma once
-// The output head with a fused cross-entropy: logits exist for one chunk of tokens at a time, never
+// The output head with a fused loss: logits exist for one chunk of tokens at a time, never
 // tokens × vocabulary in full.
 
 #include "layers/linear.h"
+#include "layers/objective.h"
 
 namespace minke {
 
@@ -21,11 +22,11 @@ class LmHead {
   Scratch allocate_scratch(Arena& arena, int64_t tokens) const;
   void refresh() const { linear_.refresh(); }
 
-  // Σ −log p(target) over the rows of normed [T, hidden]; targets i32 [T], negative ones are
-  // ignored. Per-token losses stay in scratch.losses. If dnormed [T, hidden] is given, it is
-  // overwritten with the gradient of gradient_scale·sum, and the head's gradient grows.
-  double loss(const Tensor& normed, const Tensor& targets, const Scratch& scratch,
-              const Tensor& dnormed, float gradient_scale) const;
+  // The objective's sum over the rows of normed [T, hidden], whose values are used up. targets i32
+  // [T]; weights [T]: rows with 0 are left out. If dnormed [T, hidden] is given, it is overwritten
+  // with the objective's gradient, and the head's gradient grows.
+  double loss(const Tensor& normed, const Tensor& targets, std::span<const float> weights,
+              const Scratch& scratch, const Tensor& dnormed, Objective& objective) const;
   // logits f32 [T, vocab].
   void logits(const Tensor& out, const Tensor& normed) const {
     linear_forward(out, normed, linear_);

@@ -144,8 +144,9 @@ void Moe::forward(const Tensor& y, const Tensor& normed, Activations& saved,
 }
 
 double Moe::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
-                     const Activations& saved, const Scratch& scratch, int64_t sequence_length,
-                     double balance_alpha, double gradient_scale) const {
+                     const Activations& saved, const Scratch& scratch,
+                     std::span<const int64_t> bounds, double balance_alpha,
+                     double gradient_scale) const {
   const ProfilePart part("experts");
   const auto& offsets = saved.route.offsets;
   if (recompute_) {
@@ -164,10 +165,9 @@ double Moe::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& norm
   gather_rows_backward(dnormed, dx, saved.route, false);
 
   // The gate sees the experts' weights and the balance loss.
-  const double loss = balance_alpha > 0
-                          ? balance_loss(scratch.dscores, saved.scores, saved.indices,
-                                         sequence_length, balance_alpha, gradient_scale)
-                          : 0.0;
+  const double loss = balance_alpha > 0 ? balance_loss(scratch.dscores, saved.scores, saved.indices,
+                                                       bounds, balance_alpha, gradient_scale)
+                                        : 0.0;
   gate_backward(scratch.dlogits, scratch.dweights, balance_alpha > 0 ? scratch.dscores : Tensor(),
                 saved.scores, saved.indices, options_);
   convert(scratch.normed_f32, normed);

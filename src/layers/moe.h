@@ -49,10 +49,9 @@ class Moe {
   void forward(const Tensor& y, const Tensor& normed, Activations& saved,
                const Scratch& scratch) const;
   // dnormed f32 [T, hidden] is overwritten. Adds the gradient of the balance loss,
-  // gradient_scale·α·Σ f·P over sequences of sequence_length rows, and returns that loss
-  // (unscaled).
+  // gradient_scale·α·Σ f·P over the sequences (see balance_loss), and returns that loss (unscaled).
   double backward(const Tensor& dnormed, const Tensor& dy, const Tensor& normed,
-                  const Activations& saved, const Scratch& scratch, int64_t sequence_length,
+                  const Activations& saved, const Scratch& scratch, std::span<const int64_t> bounds,
                   double balance_alpha, double gradient_scale) const;
 
   // The bias of the auxiliary-loss-free balancing, f32 [E]; empty for gates without one.

@@ -11,6 +11,7 @@ namespace minke {
 struct TokenRows {
   Tensor positions;                          // i32 [T], of each row inside its sequence
   std::vector<AttentionSequence> sequences;  // rows of queries and of keys
+  std::vector<int64_t> bounds = {};  // training: sequence s is rows [bounds[s], bounds[s + 1])
 };
 
 }  // namespace minke

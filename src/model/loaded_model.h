@@ -38,8 +38,11 @@ class LoadedModel {
   // Fills the pages with normal random numbers: a context for measurements.
   void randomize_pages(uint64_t seed);
 
-  // Packs the weights anew, after the source's have changed. What the pages hold is then stale.
-  void refresh() { model_->refresh(); }
+  // Takes the source's weights anew, after they have changed. What the pages hold is then stale.
+  void refresh() {
+    weights_->load();
+    model_->refresh();
+  }
 
   // One forward pass: `tokens` are the rows of the segments. Returns the logits of some rows, f32
   // [logit_rows, vocab], valid until the next call.

@@ -80,7 +80,7 @@ class QuantizedSource : public WeightSource {
 int64_t MemoryPlan::cache_bytes_per_token() const { return cache / (pages * page_tokens); }
 
 ModelOptions inference_options(DType compute, const MemoryPlan& plan, const LoadOptions& options) {
-  return {compute, false, false, 1, 1, plan.max_tokens, options.drafts};
+  return {compute, false, false, 1, plan.max_tokens, options.drafts};
 }
 
 MemoryPlan plan_memory(const ModelConfig& config, const WeightSource& source, DType compute,

@@ -7,12 +7,15 @@
 
 namespace minke {
 
-// Everything that forward leaves for backward, for one micro-batch of fixed shape.
+// Everything that forward leaves for backward, for one micro-batch of T rows. It is the arena's
+// last part, and laid out anew when T changes.
 struct Transformer::TrainingState {
+  int64_t begin = 0, end = 0;  // where it lies in the arena
   TokenRows rows;
-  std::vector<Tensor>
-      shifted;      // i32 [T] each: the tokens k positions on; 0: inputs, 1: targets, ...
-  Tensor embedded;  // f32 [T, hidden]: input of the first block
+  // i32 [T] each: the tokens k positions on; 0: inputs, 1: targets, ...
+  std::vector<Tensor> shifted;
+  std::vector<std::vector<float>> weights;  // [T] by depth: of the targets shifted[depth + 1]
+  Tensor embedded;                          // f32 [T, hidden]: input of the first block
   Block::Scratch scratch;
   std::vector<Block::Activations> blocks;
   std::vector<MtpModule::Activations> mtp;
@@ -37,6 +40,7 @@ Transformer::Transformer(const ModelConfig& config, const Weights& weights, Aren
                          const ModelOptions& options)
     : config_(config),
       options_(options),
+      arena_(arena),
       embedding_(builder_of(config, weights, arena, options)),
       rotary_(config, arena, options.max_positions),
       norm_(builder_of(config, weights, arena, options), "model.norm.weight"),
@@ -49,35 +53,41 @@ Transformer::Transformer(const ModelConfig& config, const Weights& weights, Aren
     mtp_.emplace_back(builder, layers + k, rotary_);
   reset_expert_loads();
   if (!options.training) return;
-
-  const int64_t tokens = options.sequences * options.sequence_length, hidden = config.hidden_size;
   training_ = std::make_unique<TrainingState>();
+  training_->begin = training_->end = arena.used();
+  allocate_training(options.tokens);
+}
+
+void Transformer::allocate_training(int64_t tokens) {
+  require(arena_.used() == training_->end, "the arena has more behind the model's activations");
+  arena_.release(training_->begin);
+  *training_ = {};
   TrainingState& state = *training_;
-  state.rows.positions = arena.allocate(DType::i32, {tokens});
-  for (int64_t s = 0; s < options.sequences; ++s) {
-    const int64_t begin = s * options.sequence_length, end = begin + options.sequence_length;
-    state.rows.sequences.push_back({begin, end, begin, end});
-  }
+  state.begin = arena_.used();
+  const int64_t hidden = config_.hidden_size;
+  state.rows.positions = arena_.allocate(DType::i32, {tokens});
   for (int64_t k = 0; k <= depth() + 1; ++k)
-    state.shifted.push_back(arena.allocate(DType::i32, {tokens}));
-  state.embedded = arena.allocate(DType::f32, {tokens, hidden});
-  for (const Block& block : blocks_) block.allocate_scratch(state.scratch, arena, tokens);
+    state.shifted.push_back(arena_.allocate(DType::i32, {tokens}));
+  state.weights.resize(static_cast<size_t>(depth() + 1));
+  state.embedded = arena_.allocate(DType::f32, {tokens, hidden});
+  for (const Block& block : blocks_) block.allocate_scratch(state.scratch, arena_, tokens);
   for (const MtpModule& module : mtp_)
-    module.block().allocate_scratch(state.scratch, arena, tokens);
+    module.block().allocate_scratch(state.scratch, arena_, tokens);
   for (const Block& block : blocks_)
-    state.blocks.push_back(block.allocate_activations(arena, tokens, state.scratch));
+    state.blocks.push_back(block.allocate_activations(arena_, tokens, state.scratch));
   for (const MtpModule& module : mtp_) {
-    state.mtp.push_back(module.allocate_activations(arena, tokens, state.scratch));
-    state.mtp_scratch.push_back(module.allocate_scratch(arena, tokens));
+    state.mtp.push_back(module.allocate_activations(arena_, tokens, state.scratch));
+    state.mtp_scratch.push_back(module.allocate_scratch(arena_, tokens));
   }
-  state.head = head_.allocate_scratch(arena, tokens);
+  state.head = head_.allocate_scratch(arena_, tokens);
   for (int64_t k = 0; k <= depth(); ++k) {
     state.normed.push_back(k ? state.mtp[k - 1].normed
-                             : arena.allocate(options.compute, {tokens, hidden}));
-    state.dnormed.push_back(arena.allocate(options.compute, {tokens, hidden}));
-    state.dx.push_back(arena.allocate(DType::f32, {tokens, hidden}));
+                             : arena_.allocate(options_.compute, {tokens, hidden}));
+    state.dnormed.push_back(arena_.allocate(options_.compute, {tokens, hidden}));
+    state.dx.push_back(arena_.allocate(DType::f32, {tokens, hidden}));
   }
-  if (depth()) state.dembedding = arena.allocate(DType::f32, {tokens, hidden});
+  if (depth()) state.dembedding = arena_.allocate(DType::f32, {tokens, hidden});
+  state.end = arena_.used();
 }
 
 Transformer::~Transformer() = default;
@@ -109,7 +119,7 @@ std::vector<Tensor> Transformer::expert_biases() const {
   return biases;
 }
 
-void Transformer::count_loads() {
+void Transformer::count_loads(size_t mtp_modules) {
   size_t layer = 0;
   const auto count = [&](const Block& block, const Block::Activations& saved) {
     if (!block.moe()) return;
@@ -118,20 +128,60 @@ void Transformer::count_loads() {
     ++layer;
   };
   for (size_t i = 0; i < blocks_.size(); ++i) count(blocks_[i], training_->blocks[i]);
-  for (size_t k = 0; k < mtp_.size(); ++k) count(mtp_[k].block(), training_->mtp[k].block);
+  for (size_t k = 0; k < mtp_modules; ++k) count(mtp_[k].block(), training_->mtp[k].block);
 }
 
-void Transformer::load_windows(std::span<const int32_t> windows) {
-  require(training_ && static_cast<int64_t>(windows.size()) == options_.sequences * window(),
-          "{} token ids where {} windows of {} were expected", windows.size(), options_.sequences,
-          window());
-  const int64_t length = options_.sequence_length;
-  for (int64_t s = 0; s < options_.sequences; ++s)
-    for (int64_t i = 0; i < length; ++i) {
-      training_->rows.positions.as<int32_t>()[s * length + i] = static_cast<int32_t>(i);
-      for (size_t k = 0; k < training_->shifted.size(); ++k)
-        training_->shifted[k].as<int32_t>()[s * length + i] = windows[s * window() + i + k];
+TrainingBatch window_batch(std::span<const int32_t> windows, int64_t window, int64_t rows) {
+  TrainingBatch batch;
+  for (size_t begin = 0; begin < windows.size(); begin += static_cast<size_t>(window))
+    batch.push_back({rows, windows.subspan(begin, static_cast<size_t>(window))});
+  return batch;
+}
+
+int64_t batch_rows(const TrainingBatch& batch) {
+  int64_t rows = 0;
+  for (const TrainingSegment& segment : batch) rows += segment.rows;
+  return rows;
+}
+
+void Transformer::load_batch(const TrainingBatch& batch) {
+  const int64_t rows = batch_rows(batch);
+  require(training_ && rows > 0 && rows <= options_.tokens,
+          "a micro-batch of {} rows, the model was built for 1 to {}", rows, options_.tokens);
+  if (training_->rows.positions.rows() != rows) allocate_training(rows);
+  training_->rows.sequences.clear();
+  training_->rows.bounds = {0};
+  for (auto& weights : training_->weights) weights.assign(static_cast<size_t>(rows), 0.0f);
+  for (const TrainingSegment& segment : batch) {
+    const int64_t begin = training_->rows.bounds.back(), end = begin + segment.rows;
+    load_segment(segment, begin);
+    training_->rows.sequences.push_back({begin, end, begin, end});
+    training_->rows.bounds.push_back(end);
+  }
+}
+
+// Where a segment ends before MTP's targets do, those have weight 0.
+void Transformer::load_segment(const TrainingSegment& segment, int64_t first_row) {
+  const int64_t tokens = static_cast<int64_t>(segment.tokens.size());
+  const int64_t weights = static_cast<int64_t>(segment.weights.size());
+  require(segment.rows > 0 && segment.rows < tokens && (weights == 0 || weights == segment.rows),
+          "a segment of {} rows has {} tokens and {} weights", segment.rows, tokens, weights);
+  require(segment.rows <= options_.max_positions, "a segment of {} rows, there are {} positions",
+          segment.rows, options_.max_positions);
+  for (int64_t i = 0; i < segment.rows; ++i) {
+    const int64_t row = first_row + i;
+    training_->rows.positions.as<int32_t>()[row] = static_cast<int32_t>(i);
+    for (size_t k = 0; k < training_->shifted.size(); ++k) {
+      const int64_t at = i + static_cast<int64_t>(k);
+      const int32_t token = at < tokens ? segment.tokens[at] : 0;
+      if (token < 0 || token >= config_.vocab_size)
+        fail("token id {} at position {} is outside of the vocabulary of {}", token, at,
+             config_.vocab_size);
+      training_->shifted[k].as<int32_t>()[row] = token;
+      if (k == 0 || at >= tokens || (weights && at > weights)) continue;
+      training_->weights[k - 1][row] = weights ? segment.weights[at - 1] : 1.0f;
     }
+  }
 }
 
 void Transformer::forward() {
@@ -145,47 +195,49 @@ void Transformer::forward() {
   norm_.forward(state.normed[0], *x);
 }
 
-double Transformer::evaluate(std::span<const int32_t> windows, int64_t count) {
-  load_windows(windows);
-  const Tensor& targets = training_->shifted[1];
-  std::fill(targets.as<int32_t>() + count * options_.sequence_length,
-            targets.as<int32_t>() + targets.size(), -1);
-  forward();
-  return head_.loss(training_->normed[0], training_->shifted[1], training_->head, Tensor(), 0.0f);
+// The objective's sum over the targets of a depth; 0 is the main model.
+double Transformer::head_loss(int64_t depth, const Tensor& dnormed, Objective& objective) {
+  return head_.loss(training_->normed[depth], training_->shifted[depth + 1],
+                    training_->weights[depth], training_->head, dnormed, objective);
 }
 
-Transformer::StepLosses Transformer::forward_backward(std::span<const int32_t> windows,
+double Transformer::evaluate(const TrainingBatch& batch, Objective& objective) {
+  load_batch(batch);
+  forward();
+  return head_loss(0, Tensor(), objective);
+}
+
+Transformer::StepLosses Transformer::forward_backward(const TrainingBatch& batch,
+                                                      Objective& objective,
                                                       const StepOptions& step) {
   StepLosses losses;
-  load_windows(windows);
+  load_batch(batch);
   forward();
-  losses.main = head_.loss(training_->normed[0], training_->shifted[1], training_->head,
-                           training_->dnormed[0], static_cast<float>(step.gradient_scale));
-  forward_mtp(step, losses);
+  losses.main = head_loss(0, training_->dnormed[0], objective);
+  if (step.mtp_lambda != 0) forward_mtp(step, losses);
   backward(step, losses);
-  count_loads();
+  count_loads(losses.mtp.size());
   return losses;
 }
 
 void Transformer::forward_mtp(const StepOptions& step, StepLosses& losses) {
   TrainingState& state = *training_;
-  const float scale =
-      depth() ? static_cast<float>(step.gradient_scale * step.mtp_lambda / depth()) : 0.0f;
+  CrossEntropy objective(depth() ? step.gradient_scale * step.mtp_lambda / depth() : 0.0);
   for (int64_t k = 1; k <= depth(); ++k) {
     MtpModule::Activations& saved = state.mtp[k - 1];
     embedding_.forward(saved.embedding, state.shifted[k]);
     const Tensor& hidden = k == 1 ? state.blocks.back().output : state.mtp[k - 2].block.output;
     mtp_[k - 1].forward(hidden, saved, state.scratch, state.rows);
-    losses.mtp.push_back(
-        head_.loss(saved.normed, state.shifted[k + 1], state.head, state.dnormed[k], scale));
+    losses.mtp.push_back(head_loss(k, state.dnormed[k], objective));
   }
 }
 
 void Transformer::backward(const StepOptions& step, StepLosses& losses) {
   TrainingState& state = *training_;
-  const BalanceOptions balance{options_.sequence_length, step.balance_alpha, step.balance_scale};
-  for (const Tensor& dx : state.dx) clear(dx);
-  for (int64_t k = depth(); k >= 1; --k) {
+  const BalanceOptions balance{state.rows.bounds, step.balance_alpha, step.balance_scale};
+  const int64_t modules = static_cast<int64_t>(losses.mtp.size());
+  for (int64_t k = 0; k <= modules; ++k) clear(state.dx[k]);
+  for (int64_t k = modules; k >= 1; --k) {
     const Tensor& hidden = k == 1 ? state.blocks.back().output : state.mtp[k - 2].block.output;
     losses.balance += mtp_[k - 1].backward(
         state.dx[k], state.dnormed[k], state.dx[k - 1], state.dembedding, hidden, state.mtp[k - 1],

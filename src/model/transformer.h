@@ -16,29 +16,43 @@ struct ModelOptions {
   DType compute = DType::bf16;
   bool training = false;
   bool recompute = false;
-  int64_t sequences = 1;        // of one micro-batch; training only
-  int64_t sequence_length = 1;  // training only
-  int64_t max_positions = 1;    // rotary table
-  bool drafts = false;          // inference: with the first MTP module, if there is one
+  int64_t tokens = 1;         // rows of the largest micro-batch; training only
+  int64_t max_positions = 1;  // rotary table
+  bool drafts = false;        // inference: with the first MTP module, if there is one
 };
+
+// Consecutive tokens of one document, which see each other and nothing else; their positions begin
+// at 0. Views; the caller owns what they point to.
+struct TrainingSegment {
+  int64_t rows = 0;                  // inputs tokens[0 .. rows - 1]
+  std::span<const int32_t> tokens;   // [rows + 1] or more: the targets follow the inputs, and MTP's
+                                     // targets those
+  std::span<const float> weights{};  // [rows] of the targets tokens[1 .. rows]; empty: all 1
+};
+// The segments of a micro-batch; their rows follow one another.
+using TrainingBatch = std::vector<TrainingSegment>;
+
+// Windows of equal length, [count, window] token ids with `rows` inputs each.
+TrainingBatch window_batch(std::span<const int32_t> windows, int64_t window, int64_t rows);
+int64_t batch_rows(const TrainingBatch& batch);
 
 // A model of any family in ModelType. Owns its layers; weights, activations and packed matrices lie
 // in the arena that it was built on. Built on a counting arena it is the memory plan. Not
 // thread-safe; parallel inside.
 class Transformer {
  public:
-  // What a training step asks for. The gradient of
-  //   gradient_scale·(Σ main losses + λ/D·Σ MTP losses) + balance_scale·(balance losses)
-  // is added to the weights' gradients.
+  // What a training step asks for beside its objective. The gradient of
+  //   objective + gradient_scale·λ/D·Σ MTP losses + balance_scale·(balance losses)
+  // is added to the weights' gradients. MTP's losses are cross-entropies with the targets' weights.
   struct StepOptions {
     double gradient_scale = 1.0;  // 1 / tokens of the whole batch
-    double mtp_lambda = 0.0;
+    double mtp_lambda = 0.0;      // 0: the MTP modules are left alone
     double balance_alpha = 0.0;
-    double balance_scale = 1.0;  // share of the batch's sequences that this micro-batch is
+    double balance_scale = 1.0;  // share of the batch's segments that this micro-batch is
   };
   struct StepLosses {
-    double main = 0;          // Σ over tokens
-    std::vector<double> mtp;  // by depth, Σ over tokens
+    double main = 0;          // Σ of the objective's losses
+    std::vector<double> mtp;  // by depth, Σ over tokens; empty with λ = 0
     double balance = 0;       // Σ over MoE layers, of the mean sequence
   };
 
@@ -49,14 +63,15 @@ class Transformer {
   // Packs the weights anew; after loading and after each optimiser step.
   void refresh();
 
-  // Tokens of one window: sequence_length inputs and the targets that follow.
-  int64_t window() const { return options_.sequence_length + 1 + depth(); }
   int64_t depth() const { return static_cast<int64_t>(mtp_.size()); }
 
-  // windows: [sequences, window()] token ids.
-  StepLosses forward_backward(std::span<const int32_t> windows, const StepOptions& step);
-  // The main loss alone, Σ over the tokens of the first `count` windows.
-  double evaluate(std::span<const int32_t> windows, int64_t count);
+  // One micro-batch of at most options.tokens rows. A row's values have the same bits whatever else
+  // the batch holds. Errors: a token id outside the vocabulary, a segment longer than the
+  // positions.
+  StepLosses forward_backward(const TrainingBatch& batch, Objective& objective,
+                              const StepOptions& step);
+  // The objective's sum alone, without gradients.
+  double evaluate(const TrainingBatch& batch, Objective& objective);
 
   // Tokens that each expert of each MoE layer (MTP modules' after the main model's) got in
   // forward_backward() since the last reset; [layers, E].
@@ -88,15 +103,19 @@ class Transformer {
   struct TrainingState;
 
   void embed(const Tensor& x, std::span<const int32_t> tokens, Arena& arena) const;
-  void load_windows(std::span<const int32_t> windows);
+  void allocate_training(int64_t tokens);
+  void load_batch(const TrainingBatch& batch);
+  void load_segment(const TrainingSegment& segment, int64_t first_row);
   void forward();
+  double head_loss(int64_t depth, const Tensor& dnormed, Objective& objective);
   void forward_mtp(const StepOptions& step, StepLosses& losses);
   void backward(const StepOptions& step, StepLosses& losses);
-  void count_loads();
+  void count_loads(size_t mtp_modules);
   std::vector<const Block*> moe_blocks() const;
 
   ModelConfig config_;
   ModelOptions options_;
+  Arena& arena_;
   Embedding embedding_;
   RotaryTable rotary_;
   std::vector<Block> blocks_;

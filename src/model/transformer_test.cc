@@ -119,7 +119,7 @@ struct Fixture {
   static constexpr int64_t sequences = 2, length = 7;
 
   Fixture(const ModelConfig& config, DType compute, bool recompute)
-      : options{compute, true, recompute, sequences, length, length} {
+      : options{compute, true, recompute, sequences * length, length} {
     Arena counting = Arena::counting();
     const Weights planned_weights(config, counting, true);
     const Transformer planned(config, planned_weights, counting, options);
@@ -135,16 +135,21 @@ struct Fixture {
     for (const Parameter& parameter : weights->parameters())
       for (int64_t i = 0; parameter.kind == ParameterKind::bias && i < parameter.size(); ++i)
         weights->weight(parameter.name).as<float>()[i] = static_cast<float>(0.2 * random.normal());
-    for (int64_t i = 0; i < sequences * model->window(); ++i)
+    for (int64_t i = 0; i < sequences * window(); ++i)
       windows.push_back(static_cast<int32_t>(random.below(config.vocab_size)));
   }
 
   Transformer::StepOptions step() const { return {1.0 / (sequences * length), 0.3, 0.01, 1.0}; }
+  int64_t window() const { return length + 1 + model->depth(); }
+  Transformer::StepLosses step_losses() const {
+    CrossEntropy objective(step().gradient_scale);
+    return model->forward_backward(window_batch(windows, window(), length), objective, step());
+  }
   // The scalar whose gradient forward_backward computes.
   double loss() {
     model->refresh();
     model->reset_expert_loads();
-    const auto losses = model->forward_backward(windows, step());
+    const auto losses = step_losses();
     double sum = losses.main * step().gradient_scale + losses.balance;
     for (const double mtp : losses.mtp)
       sum += step().mtp_lambda / losses.mtp.size() * mtp * step().gradient_scale;
@@ -356,7 +361,7 @@ TEST(Transformer, DraftsHaveTheLossOfTheTrainingPass) {
   ModelConfig config = tiny_config();
   config.num_nextn_predict_layers = 1;
   Fixture f(config, DType::f32, false);
-  const double expected = f.model->forward_backward(f.windows, f.step()).mtp[0];
+  const double expected = f.step_losses().mtp[0];
   LoadOptions options = Inference::load_options(DType::f32);
   options.drafts = true;
   const FlatSource source(*f.weights);
@@ -365,8 +370,8 @@ TEST(Transformer, DraftsHaveTheLossOfTheTrainingPass) {
   const std::vector<int32_t> pages = {1};
   double loss = 0;
   for (int64_t s = 0; s < Fixture::sequences; ++s) {
-    const std::span<const int32_t> window(f.windows.data() + s * f.model->window(),
-                                          static_cast<size_t>(f.model->window()));
+    const std::span<const int32_t> window(f.windows.data() + s * f.window(),
+                                          static_cast<size_t>(f.window()));
     std::vector<int32_t> rows(Fixture::length);
     std::iota(rows.begin(), rows.end(), 0);
     const BatchSegment segment{0, Fixture::length, 0, pages, AttentionForm::expanded};

@@ -66,13 +66,12 @@ fs::path checkpoint_folder(const fs::path& run, int64_t step) {
   return run / "checkpoints" / fmt::format("step-{}", step);
 }
 
-void save_checkpoint(const fs::path& run, const TrainConfig& config, const TrainPosition& position,
-                     const CheckpointContent& content) {
+void save_checkpoint(const fs::path& run, const TrainPosition& position,
+                     const CheckpointContent& content, int64_t keep) {
   AtomicFolder folder(checkpoint_folder(run, position.step));
-  const DType dtype = config.compute == ComputeDType::f32 ? DType::f32 : DType::bf16;
   for (const auto& [name, weights] : content.models) {
     fs::create_directories(folder.path() / name);
-    save_weights(folder.path() / name, config.model, weights, dtype);
+    save_weights(folder.path() / name, content.config, weights, content.dtype);
     for (const fs::path& file : content.files)
       if (fs::exists(file)) write_file(folder.path() / name / file.filename(), read_file(file));
   }
@@ -80,12 +79,12 @@ void save_checkpoint(const fs::path& run, const TrainConfig& config, const Train
   fs::create_directories(trainer);
   write_state(trainer / "state.safetensors", content.state);
   write_file(trainer / "position.json", position_json(position));
+  for (const auto& [name, text] : content.notes) write_file(trainer / name, text);
   write_checksums(folder.path());
   folder.commit();
 
   const std::vector<int64_t> steps = stored_steps(run);
-  for (size_t i = static_cast<size_t>(std::max<int64_t>(1, config.checkpoint.keep));
-       i < steps.size(); ++i)
+  for (size_t i = static_cast<size_t>(std::max<int64_t>(1, keep)); i < steps.size(); ++i)
     fs::remove_all(checkpoint_folder(run, steps[i]));
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/files.h"
-#include "config/train_config.h"
+#include "config/model_config.h"
 #include "layers/weights.h"
 
 namespace minke {
@@ -27,16 +27,18 @@ fs::path checkpoint_folder(const fs::path& run, int64_t step);
 
 // What a checkpoint is made of.
 struct CheckpointContent {
-  // Hugging Face directories by folder name: model/, and ema/ if an average is kept. Written in the
-  // compute dtype.
+  ModelConfig config;
+  DType dtype = DType::bf16;  // of the models' matrices
+  // Hugging Face directories by folder name: model/, and ema/ if an average is kept.
   std::vector<std::pair<std::string, Weights>> models;
   std::vector<std::pair<std::string, Tensor>> state;  // f32 or bf16, for resuming
   std::vector<fs::path> files;                        // copied into each model (the tokenizer's)
+  std::vector<std::pair<std::string, std::string>> notes{};  // further files of trainer/, by name
 };
 
 // Writes one, whole or not at all, and then removes all but the last `keep`.
-void save_checkpoint(const fs::path& run, const TrainConfig& config, const TrainPosition& position,
-                     const CheckpointContent& content);
+void save_checkpoint(const fs::path& run, const TrainPosition& position,
+                     const CheckpointContent& content, int64_t keep);
 
 // The newest checkpoint whose checksums hold; damaged ones are named in the log. Nothing when there
 // is none at all; an Error when all are damaged.

@@ -1,0 +1,135 @@
+// Each objective's gradient against central differences of its losses, on the reference and on the
+// fast kernels.
+#include "layers/objective.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "base/random.h"
+#include "kernels/isa.h"
+
+namespace minke {
+namespace {
+
+constexpr int64_t tokens = 3, vocab = 29;
+
+// Owns a chunk of random logits for rows 0, 2 and 5 of six.
+struct Chunk {
+  Chunk() {
+    Random random(4);
+    for (int64_t i = 0; i < tokens * vocab; ++i) {
+      logits.push_back(static_cast<float>(2 * random.normal()));
+      teacher.push_back(static_cast<float>(2 * random.normal()));
+    }
+  }
+  // Σ losses; the gradient goes to dlogits if it is wanted.
+  double loss(Objective& objective, bool gradient) {
+    std::vector<float> scratch = logits;
+    std::vector<float> losses(tokens);
+    objective.compute({rows, Tensor(targets.data(), DType::i32, {tokens}),
+                       Tensor(weights.data(), DType::f32, {tokens}),
+                       Tensor(scratch.data(), DType::f32, {tokens, vocab}),
+                       Tensor(losses.data(), DType::f32, {tokens}),
+                       gradient ? Tensor(dlogits.data(), DType::f32, {tokens, vocab}) : Tensor()});
+    double sum = 0;
+    for (const float x : losses) sum += x;
+    return sum;
+  }
+  // The double-precision log-softmax that the kernels stand for.
+  double log_p(const std::vector<float>& values, int64_t t, int64_t i, double temperature) const {
+    double total = 0;
+    for (int64_t j = 0; j < vocab; ++j) total += std::exp(values[t * vocab + j] / temperature);
+    return values[t * vocab + i] / temperature - std::log(total);
+  }
+
+  std::vector<int32_t> rows = {0, 2, 5}, targets = {7, 0, 28};
+  std::vector<float> weights = {1.0f, 0.5f, 2.0f};
+  std::vector<float> logits, teacher, dlogits = std::vector<float>(tokens * vocab);
+};
+
+void expect_gradient(Chunk& chunk, Objective& objective, double scale) {
+  chunk.loss(objective, true);
+  const std::vector<float> gradient = chunk.dlogits;
+  for (size_t i = 0; i < chunk.logits.size(); i += 5) {
+    const float saved = chunk.logits[i], step = 0.02f;
+    chunk.logits[i] = saved + step;
+    const double above = chunk.loss(objective, false);
+    chunk.logits[i] = saved - step;
+    const double below = chunk.loss(objective, false);
+    chunk.logits[i] = saved;
+    EXPECT_NEAR(gradient[i], scale * (above - below) / (2 * step), 2e-3) << i;
+  }
+}
+
+class ObjectiveTest : public testing::TestWithParam<Isa> {
+ protected:
+  ObjectiveTest() { set_active_isa(GetParam()); }
+  ~ObjectiveTest() override { set_active_isa(before_); }
+  Isa before_ = active_isa();
+  Chunk chunk_;
+};
+
+TEST_P(ObjectiveTest, CrossEntropyIsWeighted) {
+  CrossEntropy objective(0.25);
+  double expected = 0;
+  for (int64_t t = 0; t < tokens; ++t)
+    expected -= chunk_.weights[t] * chunk_.log_p(chunk_.logits, t, chunk_.targets[t], 1.0);
+  EXPECT_NEAR(chunk_.loss(objective, false), expected, 1e-4);
+  expect_gradient(chunk_, objective, 0.25);
+}
+
+TEST_P(ObjectiveTest, LogProbabilitiesHaveATemperature) {
+  TargetLogProbability objective(6, 0.7);
+  objective.want_entropies();
+  chunk_.loss(objective, false);
+  for (int64_t t = 0; t < tokens; ++t) {
+    double entropy = 0;
+    for (int64_t i = 0; i < vocab; ++i) {
+      const double log_p = chunk_.log_p(chunk_.logits, t, i, 0.7);
+      entropy -= std::exp(log_p) * log_p;
+    }
+    EXPECT_NEAR(objective.log_probabilities()[chunk_.rows[t]],
+                chunk_.log_p(chunk_.logits, t, chunk_.targets[t], 0.7), 1e-4);
+    EXPECT_NEAR(objective.entropies()[chunk_.rows[t]], entropy, 1e-4);
+  }
+  EXPECT_EQ(objective.log_probabilities()[1], 0.0f);  // no row of the chunk
+}
+
+TEST_P(ObjectiveTest, AnyFunctionOfThemHasItsGradient) {
+  TargetLogProbability objective(6, 1.3, [](int64_t row, float log_p) {
+    const float factor = static_cast<float>(row - 1);
+    return TokenLoss{factor * std::exp(log_p), factor * std::exp(log_p)};
+  });
+  expect_gradient(chunk_, objective, 1.0);
+}
+
+TEST_P(ObjectiveTest, ReverseKlIsZeroOnlyAtTheTeacher) {
+  const auto teacher = [&](std::vector<float>& logits) {
+    return [&](std::span<const int32_t> rows) {
+      EXPECT_EQ(std::vector<int32_t>(rows.begin(), rows.end()), chunk_.rows);
+      return Tensor(logits.data(), DType::f32, {tokens, vocab});
+    };
+  };
+  ReverseKl itself(1.0, teacher(chunk_.logits));
+  EXPECT_NEAR(chunk_.loss(itself, true), 0.0, 1e-5);
+  for (const float x : chunk_.dlogits) EXPECT_NEAR(x, 0.0, 1e-6);
+
+  ReverseKl objective(0.5, teacher(chunk_.teacher));
+  double expected = 0;
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t i = 0; i < vocab; ++i) {
+      const double p = chunk_.log_p(chunk_.logits, t, i, 1.0);
+      expected += chunk_.weights[t] * std::exp(p) * (p - chunk_.log_p(chunk_.teacher, t, i, 1.0));
+    }
+  EXPECT_NEAR(chunk_.loss(objective, false), expected, 1e-3);
+  expect_gradient(chunk_, objective, 0.5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, ObjectiveTest,
+                         testing::Values(Isa::reference, supported_isas().back()),
+                         [](const auto& info) { return std::string(isa_name(info.param)); });
+
+}  // namespace
+}  // namespace minke
