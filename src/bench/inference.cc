@@ -26,6 +26,10 @@ LoadOptions load_options(const InferenceBench& options, int64_t added, int64_t r
   load.cache_tokens = load.max_tokens * options.batch;
   load.batch_tokens = rows;
   load.batch_logits = options.batch;
+  if (options.simulated_acceptance > 0) {
+    load.batch_logits = rows;
+    load.drafts = true;
+  }
   return load;
 }
 
@@ -49,18 +53,33 @@ class Bench {
   LoadedModel& model() { return model_; }
   double load_seconds() const { return load_seconds_; }
 
-  // `count` tokens of every sequence after `past`; logits of the last.
-  void forward(int64_t past, int64_t count, AttentionForm form) {
-    std::vector<int32_t> tokens(static_cast<size_t>(batch_ * count)), last;
+  // `count` tokens of every sequence after `past`; logits of the last. Returns seconds.
+  double forward(int64_t past, int64_t count, AttentionForm form) {
+    return forward(std::vector<int64_t>(static_cast<size_t>(batch_), past), count, form, 1);
+  }
+
+  // The same for sequences of different lengths, and the logits of the last so many tokens of each.
+  double forward(const std::vector<int64_t>& past, int64_t count, AttentionForm form,
+                 int64_t logits) {
+    std::vector<int32_t> tokens(static_cast<size_t>(batch_ * count)), wanted;
     for (int32_t& token : tokens)
       token =
           static_cast<int32_t>(random_.below(static_cast<uint64_t>(model_.config().vocab_size)));
     std::vector<BatchSegment> segments;
     for (int64_t i = 0; i < batch_; ++i) {
-      segments.push_back({i * count, (i + 1) * count, past, pages_[i], form});
-      last.push_back(static_cast<int32_t>((i + 1) * count - 1));
+      const int64_t end = (i + 1) * count;
+      segments.push_back({i * count, end, past[i], pages_[i], form});
+      for (int64_t row = end - logits; row < end; ++row)
+        wanted.push_back(static_cast<int32_t>(row));
     }
-    model_.forward(tokens, std::move(segments), last);
+    const double start = now_seconds();
+    model_.forward(tokens, segments, wanted);
+    if (logits > 1 && model_.has_drafts()) {
+      std::vector<int32_t> rows(tokens.size());
+      std::iota(rows.begin(), rows.end(), 0);
+      model_.draft(tokens, segments, rows, wanted);
+    }
+    return now_seconds() - start;
   }
 
   // The limits, as the better of two measurements: before the work and now.
@@ -104,6 +123,43 @@ double median(std::vector<double> seconds) {
   std::nth_element(seconds.begin(), seconds.begin() + seconds.size() / 2, seconds.end());
   return seconds[seconds.size() / 2];
 }
+
+// Sequences that grow by steps which check drafts, of which chance decides how many are taken.
+class SimulatedDrafts {
+ public:
+  SimulatedDrafts(const InferenceBench& options, int64_t first)
+      : options_(options), sizes_(static_cast<size_t>(options.batch), first) {}
+
+  // One step; seconds.
+  double step(Bench& bench) {
+    const int64_t checked = 1 + options_.draft_tokens;
+    const double seconds = bench.forward(sizes_, checked, AttentionForm::absorbed, checked);
+    for (int64_t& size : sizes_) {
+      int64_t taken = 1;
+      while (taken < checked && random_.uniform() < options_.simulated_acceptance) ++taken;
+      size += taken;
+      taken_ += taken;
+    }
+    ++steps_;
+    return seconds;
+  }
+
+  void report(nlohmann::ordered_json& line, double seconds, double plain) const {
+    const double tokens = static_cast<double>(taken_) / static_cast<double>(steps_);
+    line.update({{"simulated_acceptance", options_.simulated_acceptance},
+                 {"draft_tokens", options_.draft_tokens},
+                 {"simulated_tokens_per_step", tokens},
+                 {"simulated_median_seconds", seconds},
+                 {"simulated_tokens_per_second", tokens / seconds},
+                 {"simulated_speed_up", tokens / seconds / plain}});
+  }
+
+ private:
+  const InferenceBench& options_;
+  std::vector<int64_t> sizes_;
+  int64_t taken_ = 0, steps_ = 0;
+  Random random_{2};
+};
 
 }  // namespace
 
@@ -149,19 +205,27 @@ void bench_prefill(const std::string& model, const InferenceBench& options) {
 
 void bench_decode(const std::string& model, const InferenceBench& options) {
   constexpr int64_t warm_up = 2;
-  Bench bench(model, options, warm_up + options.tokens, options.batch);
-  std::vector<double> seconds;
-  int64_t read_before = 0;
+  const bool drafting = options.simulated_acceptance > 0;
+  const int64_t checked = drafting ? 1 + options.draft_tokens : 1;  // tokens of a sequence a step
+  const int64_t first = options.context + warm_up;
+  Bench bench(model, options, warm_up + options.tokens * checked, options.batch * checked);
+  SimulatedDrafts drafts(options, first);
+  std::vector<double> seconds, empty, drafted;
+  int64_t read = 0;
   for (int64_t step = -warm_up; step < options.tokens; ++step) {
-    if (step == 0) read_before = packed_bytes_read();
-    const double start = now_seconds();
-    bench.forward(options.context + warm_up + step, 1, AttentionForm::absorbed);
-    if (step >= 0) seconds.push_back(now_seconds() - start);
+    const int64_t read_before = packed_bytes_read();
+    const double time = bench.forward(first + step, 1, AttentionForm::absorbed);
+    if (step >= 0) seconds.push_back(time);
+    if (step >= 0) read += packed_bytes_read() - read_before;
+    if (options.context > 0) {
+      const double time_of_empty = bench.forward(warm_up + step, 1, AttentionForm::absorbed);
+      if (step >= 0) empty.push_back(time_of_empty);
+    }
+    if (drafting && step >= 0) drafted.push_back(drafts.step(bench));
   }
-  const double weights =
-      static_cast<double>(packed_bytes_read() - read_before) / static_cast<double>(options.tokens);
+  const double weights = static_cast<double>(read) / static_cast<double>(options.tokens);
   const double keys = static_cast<double>(options.batch * bench.model().cache_bytes_per_token()) *
-                      (static_cast<double>(options.context + warm_up) + 0.5 * options.tokens);
+                      (static_cast<double>(first) + 0.5 * static_cast<double>(options.tokens));
   const double bandwidth = bench.peaks().memory_bytes_per_second;
   const double best = *std::min_element(seconds.begin(), seconds.end()), middle = median(seconds);
   const double batch = static_cast<double>(options.batch);
@@ -179,6 +243,10 @@ void bench_decode(const std::string& model, const InferenceBench& options) {
                {"limit_tokens_per_second", batch * bandwidth / (weights + keys)},
                {"limit_fraction", (weights + keys) / middle / bandwidth},
                {"best_limit_fraction", (weights + keys) / best / bandwidth}});
+  if (!empty.empty())
+    line.update({{"empty_context_median_seconds", median(empty)},
+                 {"loss_to_context", 1 - median(empty) / middle}});
+  if (drafting) drafts.report(line, median(drafted), batch / middle);
   print(line, options.json);
 }
 

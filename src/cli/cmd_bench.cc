@@ -13,7 +13,7 @@ namespace minke {
 namespace {
 
 void add_inference(CLI::App& bench, const std::string& name, const std::string& about,
-                   int64_t tokens,
+                   int64_t tokens, bool decode,
                    void (*run)(const std::string& model, const InferenceBench& options)) {
   struct Arguments {
     std::string model;
@@ -32,9 +32,19 @@ void add_inference(CLI::App& bench, const std::string& name, const std::string& 
   command->add_option("--batch", a->options.batch, "Sequences at once")
       ->check(CLI::Range(1, 512))
       ->capture_default_str();
-  command->add_option("--repeat", a->options.repeat, "Prompts that are timed")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
+  if (decode) {
+    command
+        ->add_option("--simulated-acceptance", a->options.simulated_acceptance,
+                     "Also time steps that check drafts, of which this share counts as taken")
+        ->check(CLI::Range(0.0, 1.0));
+    command->add_option("--draft-tokens", a->options.draft_tokens, "Drafts of such a step")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
+  } else {
+    command->add_option("--repeat", a->options.repeat, "Prompts that are timed")
+        ->check(CLI::Range(1, 1 << 20))
+        ->capture_default_str();
+  }
   command->add_flag("--json", a->options.json, "Print JSON");
   command->callback([a, run] { run(a->model, a->options); });
 }
@@ -78,8 +88,8 @@ void add_bench_command(CLI::App& app) {
     bench_train(arguments->preset, arguments->steps, arguments->json, arguments->profile);
   });
 
-  add_inference(*bench, "prefill", "Measure reading prompts", 512, bench_prefill);
-  add_inference(*bench, "decode", "Measure writing tokens", 32, bench_decode);
+  add_inference(*bench, "prefill", "Measure reading prompts", 512, false, bench_prefill);
+  add_inference(*bench, "decode", "Measure writing tokens", 32, true, bench_decode);
 }
 
 }  // namespace minke

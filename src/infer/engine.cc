@@ -79,6 +79,14 @@ bool Engine::step() {
   return !state_->planned.empty() || !state_->incoming.empty();
 }
 
+// Only steps without prompts tell what drafting is worth.
+void Engine::record_step(double seconds, int64_t tokens) {
+  const bool answers_only =
+      std::none_of(state_->planned.begin(), state_->planned.end(),
+                   [](const Planned& p) { return p.begin < p.sequence->prompt_size(); });
+  if (options_.draft_tokens > 0 && answers_only) state_->draft_policy.record(seconds, tokens);
+}
+
 // New requests join the queue; cancelled ones leave wherever they are.
 void Engine::take_new_requests() {
   State& s = *state_;

@@ -14,14 +14,6 @@ int64_t Engine::draft_limit(const Sequence& sequence) const {
   return std::clamp<int64_t>(left, 0, options_.draft_tokens);
 }
 
-// Only steps without prompts tell what drafting is worth.
-void Engine::record_step(double seconds, int64_t tokens) {
-  const bool answers_only =
-      std::none_of(state_->planned.begin(), state_->planned.end(),
-                   [](const Planned& p) { return p.begin < p.sequence->prompt_size(); });
-  if (options_.draft_tokens > 0 && answers_only) state_->draft_policy.record(seconds, tokens);
-}
-
 // Prompt lookup (Saxena 2023): what followed the last time that the newest tokens stood there.
 void Engine::look_up_drafts(Sequence& sequence) {
   sequence.drafts.clear();

@@ -250,7 +250,7 @@ TEST_F(AttentionTest, PartsOfLongSequencesChangeNoBit) {
 // Pages in any order hold the same keys: same bits.
 TEST_F(AttentionTest, PagesChangeNoBit) {
   const int64_t count = 300;
-  const Shape shape{4, 2, 24, 8, 16, {{0, 3, 0, count}}};
+  const Shape shape{4, 2, 24, 8, 80, {{0, 3, 0, count}}};
   const std::vector<int32_t> pages = {6, 2, 3, 0, 5};
   for (const DType dtype : {DType::f32, DType::bf16})
     for (const Isa isa : supported_isas()) {
@@ -268,7 +268,7 @@ TEST_F(AttentionTest, PagesChangeNoBit) {
         return pool;
       };
       paged.keys = {spread(plain.keys.k).split_last(2, 24), spread(plain.keys.k_rope),
-                    spread(plain.keys.v).split_last(2, 16)};
+                    spread(plain.keys.v).split_last(2, 80)};
       paged.sequences = {in_pages};
       paged.forward();
       EXPECT_EQ(values(paged.out), values(plain.out)) << isa_name(isa);

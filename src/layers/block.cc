@@ -176,7 +176,7 @@ void Block::forward_cached(const Tensor& x, const KvPages& pages, const Batch& b
     if (!counting) dense_->forward(x, normed, saved);
   } else {
     Moe::Activations saved = moe_->allocate_activations(arena, tokens);
-    const Moe::Scratch scratch = moe_->allocate_scratch(arena, tokens);
+    const Moe::Scratch scratch = moe_->allocate_forward_scratch(arena, tokens);
     if (!counting) moe_->forward(x, normed, saved, scratch);
   }
   arena.release(mark);

@@ -105,11 +105,16 @@ Moe::Activations Moe::allocate_activations(Arena& arena, int64_t tokens) const {
   return saved;
 }
 
+Moe::Scratch Moe::allocate_forward_scratch(Arena& arena, int64_t tokens) const {
+  Scratch scratch;
+  scratch.logits = arena.allocate(DType::f32, {tokens, experts_});
+  return scratch;
+}
+
 Moe::Scratch Moe::allocate_scratch(Arena& arena, int64_t tokens) const {
   const int64_t rows = tokens * options_.top_k;
-  Scratch scratch;
+  Scratch scratch = allocate_forward_scratch(arena, tokens);
   scratch.normed_f32 = arena.allocate(DType::f32, {tokens, hidden_});
-  scratch.logits = arena.allocate(DType::f32, {tokens, experts_});
   scratch.dout = arena.allocate(compute_, {rows, hidden_});
   scratch.dh = arena.allocate(compute_, {rows, width_});
   scratch.dgate_up = arena.allocate(compute_, {rows, 2 * width_});

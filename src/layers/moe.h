@@ -43,6 +43,8 @@ class Moe {
   // x, h and the shared experts' h, for all layers.
   Activations allocate_recomputed(Arena& arena, int64_t tokens) const;
   Scratch allocate_scratch(Arena& arena, int64_t tokens) const;
+  // What forward() needs of it.
+  Scratch allocate_forward_scratch(Arena& arena, int64_t tokens) const;
   void refresh() const;
 
   // y f32 [T, hidden] += moe(normed).

@@ -78,7 +78,7 @@ class Rows {
     for (int64_t begin = part_begin_; begin < end; begin += key_block) {
       pack_keys(keys, begin, std::min(key_block, end - begin));
       for (int64_t row = 0; row < rows_; row += row_block)
-        add_keys(row, std::min(row_block, rows_ - row), begin, scale);
+        add_keys(keys, row, std::min(row_block, rows_ - row), begin, scale);
     }
   }
 
@@ -182,13 +182,10 @@ class Rows {
   // The keys from `begin` on, counted from the sequence's first.
   void pack_keys(const AttentionKeys& keys, int64_t begin, int64_t count) {
     const int64_t first = s_.key_begin + begin;
-    if (turned()) {
-      multiply_turned(keys, begin, count);
-    } else {
-      const char* rows = gather_keys(math_, shape_, keys, s_, first, count, key_head_);
-      right_from_rows(math_, score_, scratch(key_panels_slot, key_block * row_bytes_), rows,
-                      row_bytes_, count, shape_.width);
-    }
+    if (turned()) return multiply_turned(keys, begin, count);
+    const char* rows = gather_keys(math_, shape_, keys, s_, first, count, key_head_);
+    right_from_rows(math_, score_, scratch(key_panels_slot, key_block * row_bytes_), rows,
+                    row_bytes_, count, shape_.width);
     char* values = scratch(value_panels_slot, right_bytes(math_, key_block, shape_.v_dim));
     int64_t value_row = math_.bytes(keys.v.stride[0]);
     const char* value = address(keys.v, s_.key_row(first), key_head_);
@@ -211,7 +208,7 @@ class Rows {
 
   // Those keys for `rows` rows from `row` on. A key that none of them sees would add exact zeros,
   // so leaving it out changes no bit.
-  void add_keys(int64_t row, int64_t rows, int64_t begin, float scale) {
+  void add_keys(const AttentionKeys& keys, int64_t row, int64_t rows, int64_t begin, float scale) {
     const int64_t count = std::min(key_block, keys_seen(row + rows - 1) - begin);
     if (count <= 0) return;
     int32_t visible[row_block];
@@ -246,7 +243,41 @@ class Rows {
     weighted_.c = out;
     weighted_.c_row = out_row_;
     weighted_.load = more;
-    math_.multiply(weighted_);
+    if (turned())
+      multiply_values(keys, s_.key_begin + begin, count);
+    else
+      math_.multiply(weighted_);
+  }
+
+  // For few rows: values are packed some columns at a time, which the first cache holds, and as far
+  // as pages lie one after the other, so that none are copied before.
+  void multiply_values(const AttentionKeys& keys, int64_t first, int64_t count) {
+    constexpr int64_t columns = 4 * panel_width;
+    char* panels = scratch(value_panels_slot, right_bytes(math_, key_block, columns));
+    float* out = weighted_.c;
+    for (int64_t key = 0, run = 0; key < count; key += run, weighted_.load = true) {
+      run = std::min(count - key, run_of_pages(first + key));
+      const char* values = address(keys.v, s_.key_row(first + key), key_head_);
+      weighted_.a = p_ + math_.bytes(key);
+      weighted_.steps = math_.steps(run);
+      for (int64_t column = 0; column < shape_.v_dim; column += columns) {
+        right_from_columns(math_, weighted_, panels, values + math_.bytes(column),
+                           math_.bytes(keys.v.stride[0]), run,
+                           std::min(columns, shape_.v_dim - column));
+        weighted_.c = out + column;
+        math_.multiply(weighted_);
+      }
+    }
+  }
+
+  // How many keys from `first` on lie in rows one after the other, a block's at most.
+  int64_t run_of_pages(int64_t first) const {
+    if (!s_.pages) return key_block;
+    int64_t run = attention_page - first % attention_page;
+    while (run < key_block && first + run < s_.key_end &&
+           s_.key_row(first + run) == s_.key_row(first) + run)
+      run += attention_page;
+    return run;
   }
 
   const Arithmetic& math_;

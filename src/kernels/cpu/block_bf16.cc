@@ -11,12 +11,12 @@ struct StepPairs {
     __m512bh column[P];
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) column[p] = reinterpret_cast<__m512bh>(load_words(b + p * b_panel));
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const W pair = splat_word(load_word(a + r * a_row));
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p)
-        c[r][p] = _mm512_dpbf16_ps(c[r][p], reinterpret_cast<__m512bh>(pair), column[p]);
+        c[r][p] = _mm512_dpbf16_ps(c[r][p], column[p], reinterpret_cast<__m512bh>(pair));
     }
   }
 };
@@ -24,6 +24,17 @@ struct StepPairs {
 }  // namespace
 
 void multiply_avx512_bf16(const Product& product) {
+  if (product.panels == 1 && product.a_step == 4 && !product.rounded) {
+    static constexpr Tile columns[12][1] = {
+        {multiply_column<StepPairs, 1>},  {multiply_column<StepPairs, 2>},
+        {multiply_column<StepPairs, 3>},  {multiply_column<StepPairs, 4>},
+        {multiply_column<StepPairs, 5>},  {multiply_column<StepPairs, 6>},
+        {multiply_column<StepPairs, 7>},  {multiply_column<StepPairs, 8>},
+        {multiply_column<StepPairs, 9>},  {multiply_column<StepPairs, 10>},
+        {multiply_column<StepPairs, 11>}, {multiply_column<StepPairs, 12>},
+    };
+    return multiply_tiles(product, columns);
+  }
   static constexpr Tile tiles[6][4] = {
       {multiply_tile<StepPairs, 1, 1>, multiply_tile<StepPairs, 1, 2>,
        multiply_tile<StepPairs, 1, 3>, multiply_tile<StepPairs, 1, 4>},

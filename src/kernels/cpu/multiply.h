@@ -87,6 +87,28 @@ inline void multiply_tile(const Product& t, int64_t row, int64_t panel) {
         store(c + r * t.c_row + p * 16, sums[r][p]);
 }
 
+// The same for one panel, whose R chains of sums hide the latency of the instruction. Rows of `a`
+// may lie far from the cache (keys of a long context), so each step asks for those of the next
+// tile.
+template <typename Step, int R>
+inline void multiply_column(const Product& t, int64_t row, int64_t panel) {
+  const char* a = t.a + row * t.a_row;
+  const char* b = t.b + panel * t.b_panel;
+  float* c = t.c + row * t.c_row + panel * 16;
+  V sums[R][1];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) sums[r][0] = t.load ? load(c + r * t.c_row) : splat(0);
+  const int64_t a_row = t.a_row, line_steps = 64 / t.a_step;
+  for (int64_t step = 0; step < t.steps; step += line_steps) {
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) __builtin_prefetch(a + (R + r) * a_row, 0, 2);
+    const int64_t steps = t.steps - step < line_steps ? t.steps - step : line_steps;
+    for (int64_t i = 0; i < steps; ++i, a += t.a_step, b += 64) Step::run(sums, a, a_row, b, 0);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) store(c + r * t.c_row, sums[r][0]);
+}
+
 using Tile = void (*)(const Product&, int64_t row, int64_t panel);
 
 // Covers the product with tiles of at most max_rows × max_panels, of as equal a size as can be: a
