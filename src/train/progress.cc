@@ -54,6 +54,7 @@ nlohmann::ordered_json progress_json(const Progress& p) {
                                  {"cost", p.cost}};
   if (p.fraction_of_peak) json["fraction_of_peak"] = *p.fraction_of_peak;
   if (p.bits_per_byte) json["bits_per_byte"] = *p.bits_per_byte;
+  if (!p.report.expert_load.empty()) json["expert_load"] = p.report.expert_load;
   return json;
 }
 

@@ -98,6 +98,7 @@ void TrainableModel::begin_step() {
 UpdateReport TrainableModel::apply(const UpdateOptions& options) {
   UpdateReport report;
   report.max_violation = reduce();
+  report.expert_load = model_->expert_loads();
   report.gradient_norm = std::sqrt(sum_of_squares(weights_->flat_gradients()));
   report.skipped = !options.finite || !std::isfinite(report.gradient_norm);
   if (report.skipped) return report;

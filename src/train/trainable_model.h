@@ -43,7 +43,8 @@ struct UpdateOptions {
 struct UpdateReport {
   double gradient_norm = 0;  // before the clip
   double max_violation = 0;  // MaxVio: (max load − mean)/mean, mean over the MoE layers
-  bool skipped = false;      // the loss or a gradient was not finite: weights are as before
+  std::vector<std::vector<int64_t>> expert_load;  // tokens by MoE layer and expert
+  bool skipped = false;  // the loss or a gradient was not finite: weights are as before
 };
 
 // Owns weights, gradients, optimiser and activations. Not thread-safe; parallel inside.

@@ -62,6 +62,7 @@ StepReport Trainer::step() {
        std::isfinite(report.loss)});
   report.gradient_norm = update.gradient_norm;
   report.max_violation = update.max_violation;
+  report.expert_load = update.expert_load;
   report.skipped = update.skipped;
   if (report.skipped && config_.on_non_finite == NonFiniteAction::stop) stop_non_finite(report);
 

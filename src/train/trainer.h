@@ -17,7 +17,8 @@ struct StepReport {
   double gradient_norm = 0;  // before the clip
   double learning_rate = 0;
   double max_violation = 0;  // MaxVio: (max load − mean)/mean, mean over the MoE layers
-  bool skipped = false;      // the loss or a gradient was not finite
+  std::vector<std::vector<int64_t>> expert_load;  // tokens by MoE layer and expert
+  bool skipped = false;                           // the loss or a gradient was not finite
 };
 
 // A model in pre-training and its position in the data. Not thread-safe.

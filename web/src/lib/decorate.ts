@@ -19,6 +19,7 @@ function setFormula(span: HTMLElement): void {
   katex.render(tex, span, {
     displayMode: span.classList.contains("display"),
     throwOnError: false,
+    errorColor: "currentcolor",
     strict: "ignore",
     trust: false,
     maxExpand: 200,

@@ -51,11 +51,11 @@ function MetricPlot({ runs, axis, theme, metric }: Props & { metric: Metric }) {
 
 export function formatValue(value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";
+  const short = (x: number): string => String(Number(x.toPrecision(3)));
   const size = Math.abs(value);
-  if (size >= 1e9) return `${(value / 1e9).toPrecision(3)}G`;
-  if (size >= 1e6) return `${(value / 1e6).toPrecision(3)}M`;
-  if (size >= 1e4) return `${(value / 1e3).toPrecision(3)}k`;
-  if (size >= 100 || Number.isInteger(value)) return value.toFixed(0);
-  if (size >= 0.01) return String(Number(value.toPrecision(3)));
-  return value.toExponential(1);
+  if (size >= 1e9) return `${short(value / 1e9)}G`;
+  if (size >= 1e6) return `${short(value / 1e6)}M`;
+  if (size >= 1e4) return `${short(value / 1e3)}k`;
+  if (size >= 100 || value === 0) return value.toFixed(0);
+  return size >= 1e-4 ? short(value) : value.toExponential(1);
 }
