@@ -31,7 +31,7 @@ export function MessageList({ conversation, writing, thinking, pricing, onEdit, 
   const { messages } = conversation;
   return (
     <div class="messages" ref={box} onScroll={onScroll} tabIndex={0} role="region" aria-label="Conversation">
-      {messages.length === 0 && <Welcome />}
+      {messages.length === 0 ? <Welcome /> : <h1 class="hidden">{conversation.title}</h1>}
       <div class="column">
         {messages.map((m, i) =>
           m.role === "user" ? (

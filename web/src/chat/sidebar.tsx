@@ -65,11 +65,9 @@ function Transfer({ store, conversations }: { store: ChatStore; conversations: C
       <button type="button" onClick={() => input.current?.click()}>Import</button>
       <input
         ref={input}
-        class="hidden"
+        hidden
         type="file"
         accept="application/json,.json"
-        aria-label="Import conversations from a file"
-        tabIndex={-1}
         onChange={(event) => {
           void read(event.currentTarget.files?.[0]);
           event.currentTarget.value = "";

@@ -8,6 +8,7 @@ export function decorate(fragment: DocumentFragment): void {
   for (const table of fragment.querySelectorAll("table")) {
     const scroller = document.createElement("div");
     scroller.className = "scroller";
+    scroller.tabIndex = 0;
     table.replaceWith(scroller);
     scroller.append(table);
   }
@@ -16,8 +17,10 @@ export function decorate(fragment: DocumentFragment): void {
 // KaTeX builds elements, so the page's policy needs no inline styles; trust is off, so no link or image comes of it.
 function setFormula(span: HTMLElement): void {
   const tex = span.textContent ?? "";
+  const displayMode = span.classList.contains("display");
+  if (displayMode) span.tabIndex = 0; // a wide one scrolls
   katex.render(tex, span, {
-    displayMode: span.classList.contains("display"),
+    displayMode,
     throwOnError: false,
     errorColor: "currentcolor",
     strict: "ignore",
@@ -33,7 +36,7 @@ function addCopyBar(pre: HTMLPreElement): void {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = "Copy";
-  button.setAttribute("aria-label", "Copy code");
+  button.title = "Copy this code";
   button.addEventListener("click", () => {
     void copyText(code?.textContent ?? "").then(() => {
       button.textContent = "Copied";

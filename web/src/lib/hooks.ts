@@ -1,4 +1,4 @@
-import { useEffect, useReducer } from "preact/hooks";
+import { useEffect, useLayoutEffect, useReducer } from "preact/hooks";
 
 // Draws the component again when the store changes.
 export function useStore<T extends { state: unknown; subscribe(listener: () => void): () => void }>(
@@ -11,7 +11,7 @@ export function useStore<T extends { state: unknown; subscribe(listener: () => v
 
 // Alt and a letter, by the key's place on the keyboard.
 export function useShortcuts(shortcuts: Record<string, () => void>): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (!event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
       const action = shortcuts[event.code];

@@ -5,7 +5,14 @@ import { addLines, noLines, type RunLines } from "./metrics";
 export interface Run {
   name: string;
   modified: string | number; // a date, or seconds since 1970
-  stages?: string[];
+  stages?: string[]; // runs within this one, which then has no curves of its own
+}
+
+// The runs that have curves: a run of several stages gives one for each of them.
+export function listed(runs: Run[]): Run[] {
+  return runs.flatMap(({ name, modified, stages = [] }) =>
+    stages.length === 0 ? [{ name, modified }] : stages.map((stage) => ({ name: `${name}/${stage}`, modified })),
+  );
 }
 
 export type Ledger = Record<string, unknown>;
@@ -13,7 +20,7 @@ export type Ledger = Record<string, unknown>;
 export interface RunData {
   metrics: RunLines;
   samples: { next: number; lines: Record<string, unknown>[] };
-  ledger?: Ledger;
+  ledger: Ledger | null; // null until the run has written it
 }
 
 export interface RunsState {
@@ -25,7 +32,7 @@ export interface RunsState {
 }
 
 const maxSamples = 200; // the newest that are kept to show
-const empty: RunData = { metrics: noLines, samples: { next: 0, lines: [] } };
+const empty: RunData = { metrics: noLines, samples: { next: 0, lines: [] }, ledger: null };
 
 export class RunsStore {
   state: RunsState = { runs: [], loaded: false, chosen: [], data: {}, problem: "" };
@@ -59,7 +66,7 @@ export class RunsStore {
 
   async round(signal: AbortSignal): Promise<void> {
     try {
-      const { runs } = await this.client.get<{ runs: Run[] }>("/api/runs", signal);
+      const runs = listed((await this.client.get<{ runs: Run[] }>("/api/runs", signal)).runs);
       if (!this.state.loaded && runs[0]) this.set({ chosen: [runs[0].name] });
       this.set({ runs, loaded: true, problem: "" });
       for (const name of this.state.chosen) await this.readRun(name, signal);
@@ -81,25 +88,14 @@ export class RunsStore {
     const data: RunData = {
       metrics: addLines(known.metrics, metrics.lines, metrics.next),
       samples: { next: restarted ? 0 : samples.next, lines: newest },
-      ledger: await this.optional<Ledger>(`${this.path(name)}/ledger`, signal),
+      ledger: await this.client.get<Ledger | null>(`${this.path(name)}/ledger`, signal),
     };
     this.set({ data: { ...this.state.data, [name]: data } });
   }
 
   private path = (name: string): string => `/api/runs/${encodeURIComponent(name)}`;
 
-  private async read(name: string, what: string, after: number, signal: AbortSignal) {
-    const path = `${this.path(name)}/${what}?after=${after}`;
-    return (await this.optional<{ lines: unknown[]; next: number }>(path, signal)) ?? { lines: [], next: after };
-  }
-
-  // A run that has just begun has no ledger yet, and most have no samples.
-  private async optional<T>(path: string, signal: AbortSignal): Promise<T | undefined> {
-    try {
-      return await this.client.get<T>(path, signal);
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return undefined;
-      throw error;
-    }
+  private read(name: string, what: string, after: number, signal: AbortSignal) {
+    return this.client.get<{ lines: unknown[]; next: number }>(`${this.path(name)}/${what}?after=${after}`, signal);
   }
 }

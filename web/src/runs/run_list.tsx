@@ -18,7 +18,7 @@ export function RunList({ runs, loaded, chosen, onToggle }: Props) {
           <input type="checkbox" checked={chosen.includes(run.name)} onChange={() => onToggle(run.name)} />
           <span class="swatch" aria-hidden="true" />
           <span class="run-name">{run.name}</span>
-          <span class="faint">{[when(run.modified), ...(run.stages ?? [])].filter(Boolean).join(" · ")}</span>
+          <span class="faint">{when(run.modified)}</span>
         </label>
       ))}
     </fieldset>

@@ -40,6 +40,7 @@ export function RunsPage({ client, settings, change, onUnauthorized, theme }: Pr
     <div class="page runs">
       <TopBar page="runs" settings={settings} change={change} />
       <main>
+        <h1 class="hidden">Training runs</h1>
         {problem && <p class="problem" role="alert">{problem}</p>}
         <div class="runs-layout">
           <aside aria-label="Training runs">
