@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import { defineConfig, type Plugin } from "vite";
 
 // KaTeX names each font in three formats; every browser that runs this page reads woff2.
@@ -31,6 +32,18 @@ function policy(script: string, style: string): string {
 // Within a script element these would begin a comment or end the element; in strings and patterns \x3C is the same.
 const escapeScript = (code: string) => code.replace(/<(?=!--|\/?script)/gi, "\\x3C");
 
+// The licences of what the page contains, which its copies must carry.
+function licences(): string {
+  const { dependencies } = JSON.parse(readFileSync("package.json", "utf8")) as { dependencies: Record<string, string> };
+  const texts = Object.keys(dependencies).map((name) => {
+    const folder = `node_modules/${name}`;
+    const file = readdirSync(folder).find((f) => /^licen[cs]e/i.test(f));
+    if (!file) throw new Error(`${name} has no licence`);
+    return `${name}:\n\n${readFileSync(`${folder}/${file}`, "utf8").trim()}`;
+  });
+  return `<!--\n${texts.join("\n\n").replace(/--!?>/g, "")}\n-->\n`;
+}
+
 // Puts the script and the style into index.html, so that one file is the whole page.
 function oneFile(): Plugin {
   return {
@@ -52,7 +65,7 @@ function oneFile(): Plugin {
         .replace(/\s*<(script|link)[^>]*(src|rel="stylesheet")[^>]*>(<\/script>)?/g, "")
         .replace("<head>", () => `<head>\n    ${head}`)
         .replace("</head>", () => `  <style>${style}</style>\n  </head>`)
-        .replace("</body>", () => `  <script type="module">${script}</script>\n  </body>`);
+        .replace("</body>", () => `  <script type="module">${script}</script>\n  </body>`) + licences();
     },
   };
 }
@@ -62,7 +75,7 @@ const server = process.env.MINKE ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
   plugins: [woff2Only(), oneFile()],
-  esbuild: { jsx: "automatic", jsxImportSource: "preact", legalComments: "eof" },
+  esbuild: { jsx: "automatic", jsxImportSource: "preact", legalComments: "none" },
   server: { proxy: { "/v1": server, "/api": server } },
   build: {
     target: "es2022",

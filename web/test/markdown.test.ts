@@ -57,6 +57,11 @@ describe("Markdown", () => {
     expect(code?.textContent).toBe("if (a < b && c > d) {}\n");
   });
 
+  it("keeps a table's alignment and a list's first number", () => {
+    expect(render("|n|\n|-:|\n|1|").querySelector("td")?.align).toBe("right");
+    expect(render("3. three").querySelector("ol")?.start).toBe(3);
+  });
+
   it("lets harmless tags through where Markdown has no sign", () => {
     expect(render("H<sub>2</sub>O<br>x").querySelectorAll("sub, br")).toHaveLength(2);
   });

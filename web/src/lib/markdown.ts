@@ -57,6 +57,7 @@ function sanitize(html: string): DocumentFragment {
   const fragment = DOMPurify.sanitize(html, {
     ALLOWED_TAGS: allowedTags,
     ALLOWED_ATTR: ["href", "title", "class", "align", "start"],
+    ADD_URI_SAFE_ATTR: ["align", "start"], // these hold no addresses
     ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,
