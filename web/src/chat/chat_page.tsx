@@ -24,7 +24,7 @@ export function ChatPage({ client, store, models, problem, settings, change }: P
   const { conversations, current, writing, thinking, notice, ...state } = useStore(store);
   const [showSettings, setShowSettings] = useState(false);
   const [showList, setShowList] = useState(false);
-  const model = models.find((m) => m.id === settings.model) ?? models[0];
+  const model = models.find((m) => m.id === settings.model) ?? defaultModel(models);
   const pricing = effectivePricing(settings.pricing, model?.pricing);
   const name = model?.id ?? "";
 
@@ -93,6 +93,11 @@ export function ChatPage({ client, store, models, problem, settings, change }: P
       )}
     </div>
   );
+}
+
+// A model by its own name rather than by one of the names that DeepSeek's clients expect everywhere.
+function defaultModel(models: Model[]): Model | undefined {
+  return models.find((m) => m.id !== "deepseek-chat" && m.id !== "deepseek-reasoner") ?? models[0];
 }
 
 function focusComposer(): void {

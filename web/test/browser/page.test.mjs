@@ -201,13 +201,13 @@ test("plots runs while they go on", async () => {
 });
 
 test("asks for the key that the server wants", async () => {
-  const guarded = await startServer(MINKE, [join(folder, "runs/tiny"), "--api-key", "secret"]);
+  const guarded = await startServer(MINKE, [join(folder, "runs/tiny"), "--api-key", "secret-key"]);
   try {
     const page = await openPage(browser, guarded.address, sizes.desktop);
-    await page.getByLabel("Key", { exact: true }).fill("wrong");
+    await page.getByLabel("Key", { exact: true }).fill("wrong-key");
     await page.keyboard.press("Enter");
     await page.getByText("The server refused the key.").waitFor();
-    await page.getByLabel("Key", { exact: true }).fill("secret");
+    await page.getByLabel("Key", { exact: true }).fill("secret-key");
     await page.keyboard.press("Enter");
     await page.waitForFunction(() => document.querySelector("select")?.value === "tiny");
     await page.goto("about:blank");
