@@ -18,7 +18,7 @@ before(async () => {
   mkdirSync(SCREENSHOTS, { recursive: true });
   makeModel(MINKE, SOURCE, folder);
   browser = await launch(CHROMIUM);
-  server = await startServer(MINKE, [join(folder, "runs/tiny"), "--runs", join(folder, "runs")]);
+  server = await startServer(MINKE, [join(folder, "runs/tiny"), "--context", "8000", "--runs", join(folder, "runs")]);
 });
 
 after(async () => {
@@ -88,7 +88,7 @@ test("asks, streams, counts, edits and asks again", async () => {
 
 test("shows thinking while it lasts and folds it away", async () => {
   const page = await openPage(browser, server.address, sizes.desktop);
-  await set(page, { "Token limit": "3000", Temperature: "0" });
+  await set(page, { "Token limit": "7000", Temperature: "0" });
   await page.keyboard.press("Alt+KeyS");
   await page.getByLabel("Thinking").selectOption("on");
   await page.keyboard.press("Escape");
