@@ -72,8 +72,11 @@ export class RunsStore {
       for (const name of this.state.chosen) await this.readRun(name, signal);
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof ApiError && error.status === 401) this.onUnauthorized();
-      this.set({ loaded: true, problem: (error as Error).message });
+      const status = error instanceof ApiError ? error.status : 0;
+      if (status === 401) this.onUnauthorized();
+      const noFolder = status === 404 && !this.state.loaded;
+      const problem = noFolder ? "The server shows no runs: start it with --runs FOLDER." : (error as Error).message;
+      this.set({ loaded: true, problem });
     }
   }
 
