@@ -88,6 +88,10 @@ void visit_fields(OptimizerConfig& c, Visit&& visit) {
   visit(Field{"muon_learning_rate", "Muon's, at its peak; 0: the same as AdamW's", 0, 10},
         c.muon_learning_rate);
   visit(Field{"muon_momentum", "Muon's momentum", 0, 1}, c.muon_momentum);
+  visit(Field{"muon_steps",
+              "Muon's Newton-Schulz steps, the last fifth of which settle the singular values at 1",
+              5, 100},
+        c.muon_steps);
   visit(Field{"beta1", "decay of AdamW's first moment", 0, 1}, c.beta1);
   visit(Field{"beta2", "decay of AdamW's second moment", 0, 1}, c.beta2);
   visit(Field{"epsilon", "added to the root of the second moment", 0, 1}, c.epsilon);

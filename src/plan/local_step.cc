@@ -28,14 +28,14 @@ double optimizer_bytes(const TrainConfig& config, double parameters) {
   return parameters * (adamw + clear_and_norm + pack + ema);
 }
 
-// Newton-Schulz: ten steps of X·Xᵀ, its square, and the product with X.
+// Newton-Schulz: each step has X·Xᵀ, its square, and the product with X.
 double muon_flops(const TrainConfig& config) {
   double flops = 0;
   for (const Parameter& parameter : list_parameters(config.model)) {
     if (parameter.kind != ParameterKind::matrix) continue;
     const auto r = static_cast<double>(std::min(parameter.shape[0], parameter.shape[1]));
     const auto c = static_cast<double>(std::max(parameter.shape[0], parameter.shape[1]));
-    flops += 10 * (4 * r * r * c + 2 * r * r * r);
+    flops += static_cast<double>(config.optimizer.muon_steps) * (4 * r * r * c + 2 * r * r * r);
   }
   return flops;
 }

@@ -15,7 +15,6 @@ struct Coefficients {
 };
 constexpr Coefficients fast_step{3.4445f, -4.7750f, 2.0315f};  // spreads small singular values
 constexpr Coefficients exact_step{2.0f, -1.5f, 0.5f};          // settles them at 1
-constexpr int fast_steps = 8, exact_steps = 2;
 
 Tensor matrix_view(const Tensor& flat, int64_t rows, int64_t columns) {
   return Tensor(flat.data, flat.dtype, {rows, columns}, flat.device);
@@ -47,6 +46,7 @@ Muon::Muon(const OptimizerConfig& config, DType compute, std::vector<Matrix> mat
     : learning_rate_(config.muon_learning_rate > 0 ? config.muon_learning_rate
                                                    : config.learning_rate),
       momentum_(config.muon_momentum),
+      steps_(config.muon_steps),
       weight_decay_(config.weight_decay),
       compute_(compute),
       matrices_(std::move(matrices)) {
@@ -110,8 +110,8 @@ void Muon::orthogonalize(const Scratch& scratch, int64_t r, int64_t c) const {
   const Tensor gram = matrix_view(scratch.gram, r, r), square = matrix_view(scratch.square, r, r);
   const double norm = std::sqrt(sum_of_squares(x.reshape({r * c})));
   blend(x, static_cast<float>(1.0 / (norm + 1e-20)), x, 0.0f);
-  for (int step = 0; step < fast_steps + exact_steps; ++step) {
-    const Coefficients k = step < fast_steps ? fast_step : exact_step;
+  for (int64_t step = 0; step < steps_; ++step) {
+    const Coefficients k = step < steps_ - steps_ / 5 ? fast_step : exact_step;
     const PackedMatrix rows_of_x = packed_view(scratch.packed, compute_, r, c);
     pack(rows_of_x, x);
     matmul(gram, x, rows_of_x);  // A = XXᵀ

@@ -1,8 +1,8 @@
 #pragma once
 // Muon (Jordan et al. 2024), in the form that DeepSeek-V4 uses: momentum, then the nearest
 // orthogonal matrix by Newton-Schulz steps, scaled so that the update's size is like AdamW's.
-//   M ← μM + G;  g = G + μM;  X ← g/‖g‖_F;  X ← aX + b(XXᵀ)X + c(XXᵀ)²X, ten times:
-//   eight with (3.4445, −4.7750, 2.0315), two with (2, −1.5, 0.5);
+//   M ← μM + G;  g = G + μM;  X ← g/‖g‖_F;  X ← aX + b(XXᵀ)X + c(XXᵀ)²X, muon_steps times:
+//   with (3.4445, −4.7750, 2.0315), the last fifth of them with (2, −1.5, 0.5); V4 has 8 and 2;
 //   W ← W − lr·(0.18·√max(rows, columns)·X + wd·W)
 
 #include <vector>
@@ -42,6 +42,7 @@ class Muon {
   void orthogonalize(const Scratch& scratch, int64_t rows, int64_t columns) const;
 
   double learning_rate_ = 0, momentum_ = 0, weight_decay_ = 0;
+  int64_t steps_ = 0;
   DType compute_ = DType::f32;
   std::vector<Matrix> matrices_;
   std::vector<Scratch> scratch_;  // by thread
