@@ -36,7 +36,7 @@ struct OptimizerConfig {
   double learning_rate = 1e-3;      // AdamW's peak
   double muon_learning_rate = 0.0;  // Muon's; 0: the same, as its updates have AdamW's size
   double muon_momentum = 0.95;
-  int64_t muon_steps = 10;  // Newton-Schulz; V4 makes ten, five are enough for small matrices
+  int64_t muon_steps = 10;  // Newton-Schulz; V4 makes ten
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weight_decay = 0.1;
   double gradient_clip = 1.0;        // global norm; 0: off
   std::string moment_dtype = "f32";  // "f32" or "bf16" (V3)
