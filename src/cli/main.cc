@@ -45,6 +45,7 @@ void add_commands(CLI::App& app) {
   add_train_command(app);
   add_generate_command(app);
   add_chat_command(app);
+  add_serve_command(app);
   add_score_command(app);
   add_inspect_command(app);
   add_convert_command(app);

@@ -1,0 +1,189 @@
+// Anthropic's Messages.
+#include "api/messages.h"
+
+#include "api/error.h"
+#include "config/json.h"
+
+namespace minke {
+namespace {
+
+using Kind = AnswerBlock::Kind;
+
+void copy(const Json& from, const char* name, Json& to, const char* new_name) {
+  if (from.contains(name)) to[new_name] = from[name];
+}
+
+// One of Anthropic's messages: its text, calls and reasoning, and before it the results of tools.
+void add_message(const Json& json, const std::string& path, Json& messages) {
+  const Fields message(json, path);
+  const std::string role = message.required_string("role");
+  const Json& content = message.require("content");
+  if (!content.is_array()) {
+    messages.push_back({{"role", role}, {"content", content}});
+    return;
+  }
+  Json out = {{"role", role}, {"content", Json::array()}};
+  for (size_t i = 0; i < content.size(); ++i) {
+    const Fields block(content[i], fmt::format("{}.content[{}]", path, i));
+    const std::string type = block.required_string("type");
+    if (type == "tool_use") {
+      const Json* input = block.object("input");
+      out["tool_calls"].push_back({{"id", block.required_string("id")},
+                                   {"type", "function"},
+                                   {"function",
+                                    {{"name", block.required_string("name")},
+                                     {"arguments", to_text(input ? *input : Json::object())}}}});
+    } else if (type == "tool_result") {
+      const Json* result = block.find("content");
+      messages.push_back({{"role", "tool"},
+                          {"tool_call_id", block.required_string("tool_use_id")},
+                          {"content", result ? *result : Json("")}});
+    } else if (type == "thinking") {
+      out["reasoning_content"] = block.required_string("thinking");
+    } else if (type != "redacted_thinking") {
+      out["content"].push_back(content[i]);
+    }
+  }
+  const bool has_results_only =
+      out["content"].empty() && !out.contains("tool_calls") && !out.contains("reasoning_content");
+  if (!has_results_only) messages.push_back(std::move(out));
+}
+
+Json chat_tools(const Json& tools) {
+  Json list = Json::array();
+  for (size_t i = 0; i < tools.size(); ++i) {
+    const Fields tool(tools[i], fmt::format("tools[{}]", i));
+    Json function = {{"name", tool.required_string("name")}};
+    copy(tools[i], "description", function, "description");
+    copy(tools[i], "input_schema", function, "parameters");
+    copy(tools[i], "strict", function, "strict");
+    list.push_back({{"type", "function"}, {"function", std::move(function)}});
+  }
+  return list;
+}
+
+void add_tool_choice(const Json& json, Json& chat) {
+  const Fields choice(json, "tool_choice");
+  const std::string type = choice.required_string("type");
+  if (type == "tool")
+    chat["tool_choice"] = {{"type", "function"},
+                           {"function", {{"name", choice.required_string("name")}}}};
+  else
+    chat["tool_choice"] = type == "any" ? "required" : type;
+  if (choice.boolean("disable_parallel_tool_use").value_or(false))
+    chat["parallel_tool_calls"] = false;
+}
+
+std::string stop_reason(const AnswerEnd& end) {
+  if (!end.stop_string.empty()) return "stop_sequence";
+  if (end.reason == "length") return "max_tokens";
+  return end.reason == "tool_calls" ? "tool_use" : "end_turn";
+}
+
+Json stop_string(const AnswerEnd& end) {
+  return end.stop_string.empty() ? Json(nullptr) : Json(end.stop_string);
+}
+
+Json anthropic_usage(const Usage& usage) {
+  return {{"input_tokens", usage.prompt_tokens - usage.cached_tokens},
+          {"cache_creation_input_tokens", 0},
+          {"cache_read_input_tokens", usage.cached_tokens},
+          {"output_tokens", usage.completion_tokens}};
+}
+
+Json block_json(const AnswerBlock& block) {
+  if (block.kind == Kind::reasoning)
+    return {{"type", "thinking"}, {"thinking", block.text}, {"signature", ""}};
+  if (block.kind == Kind::text) return {{"type", "text"}, {"text", block.text}};
+  // What the model wrote is an object nearly always; when it is not, nothing is lost.
+  Json input = Json::parse(block.text, nullptr, false);
+  if (!input.is_object()) input = block.text.empty() ? Json::object() : Json{{"text", block.text}};
+  return {{"type", "tool_use"}, {"id", block.id}, {"name", block.name}, {"input", input}};
+}
+
+class MessagesEvents : public BlockEvents {
+ public:
+  explicit MessagesEvents(AnswerHead head) : head_(std::move(head)) {}
+
+  std::vector<Event> begin() override {
+    Json message = messages_json(head_, {}, {});
+    message["stop_reason"] = nullptr;
+    return {event("message_start", {{"message", std::move(message)}})};
+  }
+  std::vector<Event> open(size_t index, const AnswerBlock& block) override {
+    return {event(
+        "content_block_start",
+        {{"index", index}, {"content_block", block_json({block.kind, block.id, block.name})}})};
+  }
+  std::vector<Event> add(size_t index, const AnswerBlock& block, const std::string& text) override {
+    Json delta;
+    if (block.kind == Kind::reasoning)
+      delta = {{"type", "thinking_delta"}, {"thinking", text}};
+    else if (block.kind == Kind::text)
+      delta = {{"type", "text_delta"}, {"text", text}};
+    else
+      delta = {{"type", "input_json_delta"}, {"partial_json", text}};
+    return {event("content_block_delta", {{"index", index}, {"delta", std::move(delta)}})};
+  }
+  std::vector<Event> close(size_t index, const AnswerBlock&) override {
+    return {event("content_block_stop", {{"index", index}})};
+  }
+  std::vector<Event> end(const std::vector<AnswerBlock>&, const AnswerEnd& end) override {
+    return {
+        event("message_delta",
+              {{"delta", {{"stop_reason", stop_reason(end)}, {"stop_sequence", stop_string(end)}}},
+               {"usage", anthropic_usage(end.usage)}}),
+        event("message_stop", Json::object())};
+  }
+
+ private:
+  static Event event(const std::string& name, const Json& fields) {
+    Json json = {{"type", name}};
+    json.update(fields);
+    return {name, to_text(json)};
+  }
+  AnswerHead head_;
+};
+
+}  // namespace
+
+Json chat_body_of_messages(const Json& json) {
+  const Fields body(json, "");
+  Json chat = Json::object();
+  for (const char* name : {"model", "temperature", "top_p", "top_k", "stream", "thinking"})
+    copy(json, name, chat, name);
+  chat["max_tokens"] = body.require("max_tokens");
+  copy(json, "stop_sequences", chat, "stop");
+  Json messages = Json::array();
+  if (const Json* system = body.find("system"))
+    messages.push_back({{"role", "system"}, {"content", *system}});
+  body.require("messages");
+  const Json& list = *body.list("messages");
+  for (size_t i = 0; i < list.size(); ++i)
+    add_message(list[i], fmt::format("messages[{}]", i), messages);
+  if (!messages.empty() && messages.back()["role"] == "assistant") messages.back()["prefix"] = true;
+  chat["messages"] = std::move(messages);
+  if (const Json* tools = body.list("tools")) chat["tools"] = chat_tools(*tools);
+  if (const Json* choice = body.object("tool_choice")) add_tool_choice(*choice, chat);
+  return chat;
+}
+
+Json messages_json(const AnswerHead& head, const std::vector<AnswerBlock>& blocks,
+                   const AnswerEnd& end) {
+  Json content = Json::array();
+  for (const AnswerBlock& block : blocks) content.push_back(block_json(block));
+  return {{"id", head.id},
+          {"type", "message"},
+          {"role", "assistant"},
+          {"model", head.model},
+          {"content", std::move(content)},
+          {"stop_reason", stop_reason(end)},
+          {"stop_sequence", stop_string(end)},
+          {"usage", anthropic_usage(end.usage)}};
+}
+
+std::unique_ptr<BlockEvents> messages_events(AnswerHead head) {
+  return std::make_unique<MessagesEvents>(std::move(head));
+}
+
+}  // namespace minke

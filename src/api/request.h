@@ -1,0 +1,79 @@
+#pragma once
+// What a client asks for. Each parse function throws an ApiError that names the wrong field; what
+// no field means here is ignored, as other servers ignore it.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "api/json.h"
+#include "text/chat_template.h"
+
+namespace minke {
+
+// What requests for text have in common; nothing: the model's own.
+struct TextRequest {
+  std::string model;
+  std::optional<double> temperature, top_p, min_p;
+  std::optional<double> presence_penalty, frequency_penalty, repetition_penalty;
+  std::optional<int64_t> top_k, seed;
+  std::map<int32_t, double> logit_bias;
+  std::optional<int64_t> max_tokens;  // of each answer, at least 1
+  std::vector<std::string> stop;
+  int n = 1;  // answers
+  bool stream = false, include_usage = false;
+  int64_t top_logprobs = -1;  // -1: no log-probabilities
+};
+
+struct ToolDefinition {
+  std::string name;
+  std::optional<Json> parameters;  // a JSON schema
+  bool strict = false;             // arguments follow the schema whatever the model would write
+};
+
+enum class ToolChoice { automatic, none, required, function };
+
+struct ResponseFormat {
+  enum class Kind { text, json_object, json_schema } kind = Kind::text;
+  Json schema;
+};
+
+struct ChatRequestBody : TextRequest {
+  std::vector<ChatMessage> messages;
+  bool continue_final = false;  // the last message is the beginning of the answer ("prefix")
+  std::string tools_text;       // JSON list for the chat template; "" without tools
+  std::vector<ToolDefinition> tools;
+  ToolChoice tool_choice = ToolChoice::automatic;
+  std::string chosen_function;  // tool_choice == function
+  bool parallel_tool_calls = true;
+  ResponseFormat format;
+  std::optional<bool> thinking;
+  std::optional<int64_t> thinking_budget;  // tokens of reasoning at most
+};
+
+struct CompletionRequestBody : TextRequest {
+  std::vector<std::variant<std::string, std::vector<int32_t>>> prompts;
+  std::optional<std::string> suffix;  // fill in the middle
+  bool echo = false;                  // the prompt is part of the answer
+};
+
+struct EmbeddingRequestBody {
+  std::string model;
+  std::vector<std::variant<std::string, std::vector<int32_t>>> inputs;
+  bool base64 = false;
+};
+
+// The values that other modules of api/ need too.
+void parse_text_request(const Fields& body, TextRequest& request);
+void parse_tools(const Json& list, ChatRequestBody& request);
+// A string, or the texts of a list of {"type": "text", "text": ...}; null is "".
+std::string content_text(const Json* content, const std::string& path);
+
+ChatRequestBody parse_chat_request(const Json& body);
+CompletionRequestBody parse_completion_request(const Json& body);
+EmbeddingRequestBody parse_embedding_request(const Json& body);
+
+}  // namespace minke

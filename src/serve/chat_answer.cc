@@ -1,0 +1,210 @@
+#include "serve/chat_answer.h"
+
+#include <atomic>
+#include <random>
+
+#include "api/error.h"
+#include "serve/constraints.h"
+#include "text/special_tokens.h"
+
+namespace minke {
+namespace {
+
+uint64_t random_number() {
+  static std::mutex mutex;
+  static std::random_device device;
+  const std::lock_guard lock(mutex);
+  return (uint64_t{device()} << 32) | device();
+}
+
+// The turns as one text; a model that was not made for conversations goes on at its end.
+std::string plain_text(const std::vector<ChatMessage>& messages) {
+  std::string text;
+  for (const ChatMessage& message : messages) {
+    if (!text.empty() && message.role != "assistant") text += "\n";
+    text += message.content;
+  }
+  return text;
+}
+
+ChatOptions chat_options(const ChatRequestBody& body, const ChatTemplate& chat_template,
+                         std::optional<bool> thinking) {
+  ChatOptions options;
+  options.thinking = body.thinking ? body.thinking : thinking;
+  if (options.thinking == true && !chat_template.can_think())
+    refuse_value("thinking", "the model's chat template ({}) does not reason",
+                 chat_template.name());
+  if (options.thinking == false && !chat_template.can_think()) options.thinking.reset();
+  options.continue_final = body.continue_final;
+  if (body.tool_choice != ToolChoice::none) options.tools = body.tools_text;
+  return options;
+}
+
+// A prompt that is surely too long is not worth to be cut into tokens.
+void check_size(const ChatRequestBody& body, const ServedModel& model) {
+  constexpr int64_t longest_token = 128;
+  int64_t bytes = 0;
+  for (const ChatMessage& message : body.messages)
+    bytes += static_cast<int64_t>(message.content.size());
+  if (bytes > model.context() * longest_token)
+    throw ApiError(400,
+                   fmt::format("the messages have {} bytes, the context holds {} tokens; "
+                               "shorten them",
+                               bytes, model.context()),
+                   "messages");
+}
+
+}  // namespace
+
+std::string new_id(const std::string& prefix) {
+  return fmt::format("{}{:016x}{:08x}", prefix, random_number(), random_number() & 0xffffffff);
+}
+
+std::vector<ScoredToken> scored_tokens(const Tokenizer& tokenizer, std::span<const int32_t> tokens,
+                                       const std::vector<LogProbabilities>& values) {
+  // The embedding may have more rows than the vocabulary has tokens.
+  const auto bytes = [&](int32_t token) {
+    return token < tokenizer.vocab_size() ? std::string(tokenizer.token_bytes(token)) : "";
+  };
+  std::vector<ScoredToken> scored;
+  for (size_t i = 0; i < values.size(); ++i) {
+    ScoredToken& entry = scored.emplace_back();
+    entry.text = bytes(tokens[i]);
+    entry.log_probability = values[i].chosen;
+    for (const TokenLogProbability& top : values[i].top)
+      entry.top.push_back({bytes(top.token), top.log_probability});
+  }
+  return scored;
+}
+
+Request base_request(const TextRequest& body, const ServedModel& model) {
+  Request request;
+  SamplingOptions& sampling = request.sampling;
+  sampling = model.sampling();
+  sampling.temperature = body.temperature.value_or(sampling.temperature);
+  sampling.top_p = body.top_p.value_or(sampling.top_p);
+  sampling.min_p = body.min_p.value_or(sampling.min_p);
+  sampling.top_k = std::max<int64_t>(0, body.top_k.value_or(sampling.top_k));
+  sampling.presence_penalty = body.presence_penalty.value_or(0);
+  sampling.frequency_penalty = body.frequency_penalty.value_or(0);
+  sampling.repetition_penalty = body.repetition_penalty.value_or(sampling.repetition_penalty);
+  sampling.logit_bias = body.logit_bias;
+  sampling.seed = body.seed ? static_cast<uint64_t>(*body.seed) : random_number();
+  request.max_tokens = body.max_tokens.value_or(0);
+  request.stop = body.stop;
+  request.top_log_probabilities = body.top_logprobs;
+  return request;
+}
+
+PreparedChat prepare_chat(const ChatRequestBody& body, ServedModel& model,
+                          std::optional<bool> thinking) {
+  check_size(body, model);
+  PreparedChat chat;
+  chat.request = base_request(body, model);
+  chat.one_call = !body.parallel_tool_calls;
+  const Tokenizer& tokenizer = model.tokenizer();
+  const auto& chat_template = model.chat_template();
+  chat.has_template = chat_template.has_value();
+  try {
+    if (chat_template) {
+      const ChatOptions options = chat_options(body, *chat_template, thinking);
+      chat.family = chat_template->family();
+      chat.has_tools = !options.tools.empty();
+      chat.in_reasoning = chat_template->prompt(body.messages, options).in_reasoning;
+      chat.request.prompt = chat_template->render(tokenizer, body.messages, options);
+      chat.request.stop_tokens = model.stop_tokens();
+      chat.request.skip_special = false;  // the parser wants to see tags
+    } else {
+      if (body.thinking == true || !body.tools.empty())
+        refuse_value(body.tools.empty() ? "thinking" : "tools",
+                     "the model has no chat template; it neither reasons nor calls tools");
+      chat.request.prompt =
+          tokenizer.encode(plain_text(body.messages), {tokenizer.adds_bos(), false});
+      if (chat.request.prompt.empty() && tokenizer.eos_id())
+        chat.request.prompt.push_back(*tokenizer.eos_id());
+    }
+  } catch (const Error& error) {
+    throw ApiError(400, error.what(), "messages");
+  }
+  chat.request.grammar = make_constraint(body, chat, model);
+  return chat;
+}
+
+Request another_answer(const PreparedChat& chat, const ChatRequestBody& body, ServedModel& model,
+                       int index) {
+  Request request = chat.request;
+  request.sampling.seed += static_cast<uint64_t>(index);
+  if (index > 0) request.grammar = make_constraint(body, chat, model);
+  return request;
+}
+
+ChatAnswer::ChatAnswer(const PreparedChat& chat, const Tokenizer& tokenizer)
+    : tokenizer_(tokenizer),
+      has_template_(chat.has_template),
+      one_call_(chat.one_call),
+      in_reasoning_(chat.in_reasoning),
+      think_begin_(tokenizer.find_special(special::think_begin)),
+      think_end_(tokenizer.find_special(special::think_end)),
+      parser_(chat.family, chat.in_reasoning, chat.has_tools) {
+  message_.role = "assistant";
+}
+
+void ChatAnswer::count(const TokenEvent& event) {
+  for (const int32_t token : event.tokens) {
+    ++tokens_;
+    if (has_template_ && token == think_begin_) in_reasoning_ = true;
+    if (token == think_end_) in_reasoning_ = false;
+    reasoning_tokens_ += in_reasoning_;
+  }
+  cached_tokens_ = std::max(cached_tokens_, event.cached_tokens);
+}
+
+void ChatAnswer::keep(const Piece& piece) {
+  const ChatDelta& delta = piece.delta;
+  switch (delta.kind) {
+    case ChatDelta::Kind::content:
+      message_.content += delta.text;
+      break;
+    case ChatDelta::Kind::reasoning:
+      message_.reasoning_content += delta.text;
+      break;
+    case ChatDelta::Kind::tool_name:
+      message_.tool_calls.push_back({piece.call_id, delta.text, ""});
+      break;
+    case ChatDelta::Kind::tool_arguments:
+      message_.tool_calls.back().arguments += delta.text;
+      break;
+  }
+}
+
+std::vector<ChatAnswer::Piece> ChatAnswer::take(const TokenEvent& event) {
+  count(event);
+  finish_ = event.finish;
+  stop_string_ = event.stop_string;
+  for (ScoredToken& token : scored_tokens(tokenizer_, event.tokens, event.log_probabilities))
+    scores_.push_back(std::move(token));
+  std::vector<ChatDelta> deltas;
+  if (has_template_) {
+    deltas = parser_.push(event.text);
+    if (has_ended())
+      for (ChatDelta& delta : parser_.finish()) deltas.push_back(std::move(delta));
+  } else if (!event.text.empty()) {
+    deltas.push_back({ChatDelta::Kind::content, event.text});
+  }
+  std::vector<Piece> pieces;
+  for (ChatDelta& delta : deltas) {
+    if (one_call_ && delta.index > 0) continue;
+    Piece piece{std::move(delta), ""};
+    if (piece.delta.kind == ChatDelta::Kind::tool_name) piece.call_id = new_id("call_");
+    keep(piece);
+    pieces.push_back(std::move(piece));
+  }
+  return pieces;
+}
+
+std::string ChatAnswer::finish_reason() const {
+  if (finish_ == FinishReason::length) return "length";
+  return message_.tool_calls.empty() ? "stop" : "tool_calls";
+}
+
+}  // namespace minke

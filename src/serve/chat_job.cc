@@ -1,0 +1,36 @@
+#include "serve/chat_job.h"
+
+#include <ctime>
+
+namespace minke {
+
+Usage ChatJob::usage() const {
+  Usage usage;
+  usage.prompt_tokens = job->prompt_tokens();
+  for (const ChatAnswer& answer : answers) {
+    usage.completion_tokens += answer.tokens();
+    usage.reasoning_tokens += answer.reasoning_tokens();
+  }
+  usage.cached_tokens = answers.front().cached_tokens();
+  return usage;
+}
+
+std::shared_ptr<ChatJob> begin_chat(Service& service, Exchange& exchange, ChatRequestBody body,
+                                    const std::string& id_prefix) {
+  auto chat = std::make_shared<ChatJob>();
+  chat->body = std::move(body);
+  chat->hold = service.limits.hold(exchange.client);
+  ModelPool::Lease lease = service.pool.acquire(chat->body.model);
+  chat->head = {new_id(id_prefix), lease.name, std::time(nullptr)};
+  chat->chat = prepare_chat(chat->body, *lease.model, lease.thinking);
+  chat->job = std::make_unique<Job>(std::move(lease), exchange, service.options, service.metrics);
+  ServedModel& model = chat->job->model();
+  for (int i = 0; i < chat->body.n; ++i) {
+    chat->job->add(another_answer(chat->chat, chat->body, model, i), i == 0);
+    chat->answers.emplace_back(chat->chat, model.tokenizer());
+  }
+  chat->job->enter();
+  return chat;
+}
+
+}  // namespace minke

@@ -1,0 +1,47 @@
+#include "base/error.h"
+#include "base/log.h"
+#include "serve/handlers.h"
+#include "serve/job.h"
+
+namespace minke {
+
+void EventStream::write(const std::string& text) {
+  if (!sink_.write(text.data(), text.size())) throw ClientGone{};
+}
+
+void EventStream::send(std::string_view data, std::string_view name) {
+  std::string text;
+  text.reserve(data.size() + name.size() + 16);
+  if (!name.empty()) text.append("event: ").append(name).append("\n");
+  write(text.append("data: ").append(data).append("\n\n"));
+}
+
+void EventStream::comment() { write(": keep-alive\n\n"); }
+
+void reply_with_stream(Exchange& exchange, std::function<void(EventStream&)> write,
+                       std::function<void(EventStream&, const ApiError&)> on_error) {
+  exchange.response.status = 200;
+  exchange.response.set_header("Cache-Control", "no-cache");
+  exchange.response.set_header("X-Accel-Buffering", "no");
+  const auto provide = [write = std::move(write), on_error = std::move(on_error)](
+                           size_t, httplib::DataSink& sink) {
+    EventStream stream(sink);
+    try {
+      try {
+        write(stream);
+      } catch (const ApiError& error) {
+        on_error(stream, error);
+      } catch (const std::exception& e) {
+        error("a stream ended: {}", e.what());
+        on_error(stream, ApiError(500, e.what()));
+      }
+    } catch (const ClientGone&) {
+      return false;
+    }
+    sink.done();
+    return true;
+  };
+  exchange.response.set_chunked_content_provider("text/event-stream", provide);
+}
+
+}  // namespace minke

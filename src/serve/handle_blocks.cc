@@ -1,0 +1,131 @@
+// POST /messages and /responses: answers as blocks.
+#include "api/messages.h"
+#include "serve/chat_job.h"
+
+namespace minke {
+namespace {
+
+// Puts pieces of an answer together as blocks and tells what begins, grows and ends.
+class BlockBuilder {
+ public:
+  using Events = std::vector<BlockEvents::Event>;
+
+  // events: null when nobody listens.
+  explicit BlockBuilder(BlockEvents* events) : events_(events) {}
+
+  Events take(const ChatAnswer::Piece& piece) {
+    const ChatDelta& delta = piece.delta;
+    Events events;
+    const auto kind = kind_of(delta.kind);
+    const bool is_new =
+        delta.kind == ChatDelta::Kind::tool_name || blocks_.empty() || blocks_.back().kind != kind;
+    if (is_new) {
+      close(events);
+      const bool is_call = kind == AnswerBlock::Kind::call;
+      blocks_.push_back(
+          {kind, is_call ? piece.call_id : new_id(prefix_of(kind)), is_call ? delta.text : ""});
+      is_open_ = true;
+      if (events_) append(events, events_->open(blocks_.size() - 1, blocks_.back()));
+    }
+    if (delta.kind == ChatDelta::Kind::tool_name || delta.text.empty()) return events;
+    blocks_.back().text += delta.text;
+    if (events_) append(events, events_->add(blocks_.size() - 1, blocks_.back(), delta.text));
+    return events;
+  }
+  void close(Events& events) {
+    if (is_open_ && events_) append(events, events_->close(blocks_.size() - 1, blocks_.back()));
+    is_open_ = false;
+  }
+  const std::vector<AnswerBlock>& blocks() const { return blocks_; }
+
+ private:
+  static AnswerBlock::Kind kind_of(ChatDelta::Kind kind) {
+    if (kind == ChatDelta::Kind::content) return AnswerBlock::Kind::text;
+    return kind == ChatDelta::Kind::reasoning ? AnswerBlock::Kind::reasoning
+                                              : AnswerBlock::Kind::call;
+  }
+  static const char* prefix_of(AnswerBlock::Kind kind) {
+    return kind == AnswerBlock::Kind::reasoning ? "rs_" : "msg_";
+  }
+  static void append(Events& to, Events more) {
+    for (auto& event : more) to.push_back(std::move(event));
+  }
+
+  BlockEvents* events_;
+  std::vector<AnswerBlock> blocks_;
+  bool is_open_ = false;
+};
+
+AnswerEnd end_of(const ChatJob& chat) {
+  const ChatAnswer& answer = chat.answers.front();
+  return {answer.finish_reason(), answer.stop_string(), chat.usage()};
+}
+
+void write_stream(ChatJob& chat, BlockEvents& format, EventStream& stream, bool pings) {
+  const auto send = [&](const BlockBuilder::Events& events) {
+    for (const auto& event : events) stream.send(event.data, event.name);
+  };
+  const auto on_silence = [&] {
+    if (pings)
+      stream.send("{\"type\":\"ping\"}", "ping");
+    else
+      stream.comment();
+  };
+  BlockBuilder builder(&format);
+  send(format.begin());
+  while (const auto event = chat.job->next(on_silence))
+    for (const auto& piece : chat.answers.front().take(event->event)) send(builder.take(piece));
+  BlockBuilder::Events last;
+  builder.close(last);
+  send(last);
+  send(format.end(builder.blocks(), end_of(chat)));
+}
+
+std::vector<AnswerBlock> whole_answer(ChatJob& chat) {
+  BlockBuilder builder(nullptr);
+  while (const auto event = chat.job->next())
+    for (const auto& piece : chat.answers.front().take(event->event)) builder.take(piece);
+  return builder.blocks();
+}
+
+}  // namespace
+
+void handle_messages(Service& service, Exchange& exchange) {
+  const Json body = parse_body(exchange.body);
+  const auto chat =
+      begin_chat(service, exchange, parse_chat_request(chat_body_of_messages(body)), "msg_");
+  if (!chat->body.stream) {
+    const auto blocks = whole_answer(*chat);
+    return exchange.reply(to_text(messages_json(chat->head, blocks, end_of(*chat))));
+  }
+  const std::shared_ptr<BlockEvents> format = messages_events(chat->head);
+  reply_with_stream(
+      exchange, [chat, format](EventStream& stream) { write_stream(*chat, *format, stream, true); },
+      [](EventStream& stream, const ApiError& error) {
+        stream.send(anthropic_error_json(error), "error");
+      });
+}
+
+void handle_responses(Service& service, Exchange& exchange) {
+  const Json body = parse_body(exchange.body);
+  const auto chat =
+      begin_chat(service, exchange, parse_chat_request(chat_body_of_responses(body)), "resp_");
+  if (!chat->body.stream) {
+    const auto blocks = whole_answer(*chat);
+    const AnswerEnd end = end_of(*chat);
+    return exchange.reply(to_text(responses_json(chat->head, body, blocks, &end)));
+  }
+  const std::shared_ptr<BlockEvents> format = responses_events(chat->head, body);
+  reply_with_stream(
+      exchange,
+      [chat, format](EventStream& stream) { write_stream(*chat, *format, stream, false); },
+      [](EventStream& stream, const ApiError& error) {
+        stream.send(to_text({{"type", "error"},
+                             {"code", error.status},
+                             {"message", error.what()},
+                             {"param", nullptr}}),
+                    "error");
+      });
+}
+
+}  // namespace minke

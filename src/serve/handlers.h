@@ -1,0 +1,45 @@
+#pragma once
+// The paths of the interface.
+
+#include "serve/http_server.h"
+#include "serve/model_pool.h"
+
+namespace minke {
+
+// What handlers work with; all of it outlives them.
+struct Service {
+  const ServeOptions& options;
+  ModelPool& pool;
+  ServerMetrics& metrics;
+  ClientLimits& limits;
+};
+
+// POST /chat/completions
+void handle_chat(Service& service, Exchange& exchange);
+// POST /completions
+void handle_completion(Service& service, Exchange& exchange);
+// POST /messages, Anthropic's
+void handle_messages(Service& service, Exchange& exchange);
+// POST /responses
+void handle_responses(Service& service, Exchange& exchange);
+// POST /tokenize, /detokenize
+void handle_tokenize(Service& service, Exchange& exchange);
+void handle_detokenize(Service& service, Exchange& exchange);
+
+// A stream of server-sent events, one `write` for each. The function runs after the handler has
+// returned; what it throws becomes a last event with the error. end: text after the last event.
+class EventStream {
+ public:
+  explicit EventStream(httplib::DataSink& sink) : sink_(sink) {}
+  // name "": an event without one.
+  void send(std::string_view data, std::string_view name = "");
+  void comment();
+
+ private:
+  void write(const std::string& text);
+  httplib::DataSink& sink_;
+};
+void reply_with_stream(Exchange& exchange, std::function<void(EventStream&)> write,
+                       std::function<void(EventStream&, const ApiError&)> on_error);
+
+}  // namespace minke

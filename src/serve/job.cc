@@ -1,0 +1,96 @@
+#include "serve/job.h"
+
+#include "base/machine.h"
+
+namespace minke {
+namespace {
+constexpr double tick = 0.05;  // seconds between looks at the client
+}
+
+Job::Job(ModelPool::Lease lease, const Exchange& exchange, const ServeOptions& options,
+         ServerMetrics& metrics)
+    : lease_(std::move(lease)),
+      connection_(exchange.connection),
+      client_(exchange.client),
+      options_(options),
+      metrics_(metrics),
+      arrival_(exchange.arrival),
+      last_sign_(now_seconds()) {}
+
+Job::~Job() {
+  for (const uint64_t id : ids_) model().cancel(id);
+}
+
+void Job::add(Request request, bool new_prompt) {
+  try {
+    model().check(request);
+  } catch (const Error& error) {
+    throw ApiError(400, error.what());
+  }
+  if (new_prompt) prompt_tokens_ += static_cast<int64_t>(request.prompt.size());
+  requests_.push_back(std::move(request));
+}
+
+void Job::enter() { ticket_ = model().admission().enter(client_); }
+
+void Job::submit() {
+  is_submitted_ = true;
+  metrics_.record_queue(now_seconds() - arrival_);
+  open_ = static_cast<int>(requests_.size());
+  last_tokens_.assign(requests_.size(), 0);
+  for (int i = 0; i < open_; ++i) {
+    // The engine may call this once more when the job is gone.
+    requests_[i].on_tokens = [queue = queue_, i](const TokenEvent& event) {
+      queue->push(i, event);
+    };
+    ids_.push_back(model().submit(std::move(requests_[i])));
+  }
+  requests_.clear();
+}
+
+void Job::look_around(const std::function<void()>& on_silence) {
+  if (!connection_.is_open()) throw ClientGone{};
+  if (queue_->has_overflown()) throw ApiError(503, "the answer was not read fast enough");
+  const double now = now_seconds();
+  if (now - arrival_ > options_.answer_seconds)
+    throw ApiError(503,
+                   fmt::format("the answer took more than {} seconds", options_.answer_seconds));
+  if (!on_silence || now - last_sign_ < options_.keep_alive_seconds) return;
+  last_sign_ = now;
+  on_silence();
+}
+
+void Job::record(const AnswerEvent& event) {
+  const double now = now_seconds();
+  double& last = last_tokens_[event.index];
+  if (!event.event.tokens.empty()) {
+    if (last == 0)
+      metrics_.record_first_token(now - arrival_);
+    else
+      metrics_.record_token_gap(now - last);
+    last = now;
+  }
+  last_sign_ = now;
+  open_ -= event.event.finish != FinishReason::none;
+}
+
+std::optional<AnswerEvent> Job::next(const std::function<void()>& on_silence) {
+  while (!is_submitted_) {
+    if (ticket_->wait(tick))
+      submit();
+    else
+      look_around(on_silence);
+  }
+  while (open_ > 0) {
+    std::optional<AnswerEvent> event = queue_->pop(tick);
+    look_around(on_silence);
+    if (!event) continue;
+    record(*event);
+    if (event->event.finish == FinishReason::error) throw ApiError(500, event->event.error);
+    return event;
+  }
+  ticket_.reset();
+  return std::nullopt;
+}
+
+}  // namespace minke

@@ -1,0 +1,58 @@
+#pragma once
+// The answers that one HTTP request asks for: their way through queue and engine, as its thread
+// sees it.
+
+#include "serve/answer_queue.h"
+#include "serve/connection.h"
+#include "serve/http_server.h"
+#include "serve/model_pool.h"
+
+namespace minke {
+
+// The client has hung up.
+struct ClientGone {};
+
+// Not thread-safe.
+class Job {
+ public:
+  Job(ModelPool::Lease lease, const Exchange& exchange, const ServeOptions& options,
+      ServerMetrics& metrics);
+  // Cancels what is open.
+  ~Job();
+  Job(const Job&) = delete;
+
+  ServedModel& model() const { return *lease_.model; }
+  const ModelPool::Lease& lease() const { return lease_; }
+  int64_t prompt_tokens() const { return prompt_tokens_; }  // of all prompts
+
+  // Answer `index` is to be made; indices count up from 0. Impossible requests are ApiErrors.
+  void add(Request request, bool new_prompt = true);
+  // Joins the model's queue; an ApiError of 429 when it is full.
+  void enter();
+  // The next event; nothing when all answers have ended. Throws ClientGone, an ApiError when the
+  // time is up or the engine failed. on_silence is called when nothing came for a while.
+  std::optional<AnswerEvent> next(const std::function<void()>& on_silence = {});
+
+ private:
+  void submit();
+  void look_around(const std::function<void()>& on_silence);
+  void record(const AnswerEvent& event);
+
+  ModelPool::Lease lease_;
+  Connection& connection_;
+  const std::string client_;
+  const ServeOptions& options_;
+  ServerMetrics& metrics_;
+  const double arrival_;
+  double last_sign_;  // when something was last sent
+  int64_t prompt_tokens_ = 0;
+  std::shared_ptr<AnswerQueue> queue_ = std::make_shared<AnswerQueue>();
+  std::vector<Request> requests_;
+  std::vector<uint64_t> ids_;
+  std::vector<double> last_tokens_;  // when each answer got its last; 0: none yet
+  int open_ = 0;
+  bool is_submitted_ = false;
+  std::unique_ptr<Admission::Ticket> ticket_;
+};
+
+}  // namespace minke

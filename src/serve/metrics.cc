@@ -1,0 +1,145 @@
+#include "serve/metrics.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/machine.h"
+#include "base/threads.h"
+
+namespace minke {
+namespace {
+
+std::string head(const std::string& name, const char* type, const std::string& help) {
+  return fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+}
+
+std::string single(const std::string& name, const char* type, const std::string& help,
+                   double value) {
+  return head(name, type, help) + fmt::format("{} {}\n", name, value);
+}
+
+void add(EngineStats& sum, const EngineStats& more) {
+  sum.prompt_tokens += more.prompt_tokens;
+  sum.cached_prompt_tokens += more.cached_prompt_tokens;
+  sum.generated_tokens += more.generated_tokens;
+  sum.drafted_tokens += more.drafted_tokens;
+  sum.accepted_tokens += more.accepted_tokens;
+  sum.preemptions += more.preemptions;
+  sum.steps += more.steps;
+}
+
+std::string label_value(const std::string& text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '\\' || c == '"') escaped += '\\';
+    escaped += c == '\n' ? ' ' : c;
+  }
+  return escaped;
+}
+
+}  // namespace
+
+ServerMetrics::ServerMetrics(CostConfig prices)
+    : prices_(std::move(prices)), start_(now_seconds()), cpu_start_(cpu_seconds()) {}
+
+void ServerMetrics::Histogram::add(double seconds) {
+  const auto at = std::lower_bound(bounds.begin(), bounds.end(), seconds) - bounds.begin();
+  ++counts[static_cast<size_t>(at)];
+  sum += seconds;
+}
+
+std::string ServerMetrics::Histogram::text(const std::string& name, const std::string& help) const {
+  std::string out = head(name, "histogram", help);
+  int64_t total = 0;
+  for (size_t i = 0; i < bounds.size(); ++i)
+    out += fmt::format("{}_bucket{{le=\"{}\"}} {}\n", name, bounds[i], total += counts[i]);
+  total += counts.back();
+  return out + fmt::format("{}_bucket{{le=\"+Inf\"}} {}\n{}_sum {}\n{}_count {}\n", name, total,
+                           name, sum, name, total);
+}
+
+void ServerMetrics::count_request(const std::string& path, int status, double http_cpu_seconds) {
+  const std::lock_guard lock(mutex_);
+  ++requests_[{path, status}];
+  http_cpu_ += http_cpu_seconds;
+}
+
+void ServerMetrics::record_first_token(double seconds) {
+  const std::lock_guard lock(mutex_);
+  first_token_.add(seconds);
+}
+
+void ServerMetrics::record_token_gap(double seconds) {
+  const std::lock_guard lock(mutex_);
+  token_gap_.add(seconds);
+}
+
+void ServerMetrics::record_queue(double seconds) {
+  const std::lock_guard lock(mutex_);
+  queue_.add(seconds);
+}
+
+void ServerMetrics::add_finished(const EngineStats& stats) {
+  const std::lock_guard lock(mutex_);
+  add(finished_, stats);
+}
+
+std::string ServerMetrics::text(const std::vector<ModelState>& models) {
+  const std::lock_guard lock(mutex_);
+  EngineStats sum = finished_;
+  std::string out = head("minke_requests_total", "counter", "Requests by path and status.");
+  for (const auto& [key, count] : requests_)
+    out += fmt::format("minke_requests_total{{path=\"{}\",status=\"{}\"}} {}\n",
+                       label_value(key.first), key.second, count);
+  const auto gauge = [&](const char* name, const char* help, auto value) {
+    out += head(name, "gauge", help);
+    for (const ModelState& model : models)
+      out += fmt::format("{}{{model=\"{}\"}} {}\n", name, label_value(model.name), value(model));
+  };
+  gauge("minke_queue_requests", "Requests that wait for their turn.",
+        [](const ModelState& m) { return m.waiting; });
+  gauge("minke_running_requests", "Requests that have their turn.",
+        [](const ModelState& m) { return m.running; });
+  gauge("minke_running_sequences", "Answers that grow.",
+        [](const ModelState& m) { return m.stats.running; });
+  gauge("minke_cache_pages", "Pages of keys and values.",
+        [](const ModelState& m) { return m.stats.pages; });
+  gauge("minke_cache_pages_used", "Those that running sequences hold.",
+        [](const ModelState& m) { return m.stats.pages_used; });
+  for (const ModelState& model : models) add(sum, model.stats);
+  const auto counter = [&](const char* name, const char* help, double value) {
+    out += single(name, "counter", help, value);
+  };
+  counter("minke_prompt_tokens_total", "Tokens of prompts.", sum.prompt_tokens);
+  counter("minke_cached_prompt_tokens_total", "Those found in the cache.",
+          sum.cached_prompt_tokens);
+  counter("minke_generated_tokens_total", "Tokens written.", sum.generated_tokens);
+  counter("minke_drafted_tokens_total", "Tokens guessed ahead.", sum.drafted_tokens);
+  counter("minke_accepted_tokens_total", "Those that were right.", sum.accepted_tokens);
+  counter("minke_preemptions_total", "Sequences that gave their pages up.", sum.preemptions);
+  counter("minke_steps_total", "Forward passes.", sum.steps);
+  out += first_token_.text("minke_time_to_first_token_seconds",
+                           "From a request's arrival to its first token.");
+  out += token_gap_.text("minke_inter_token_seconds", "Between two tokens of an answer.");
+  out += queue_.text("minke_queue_seconds", "Waiting for a turn.");
+  const double cpu = cpu_seconds() - cpu_start_, wall = now_seconds() - start_;
+  counter("minke_cpu_seconds_total", "CPU time of the process since the server began.", cpu);
+  counter("minke_http_cpu_seconds_total", "CPU time of the threads that read and write requests.",
+          http_cpu_);
+  out += single("minke_resident_bytes", "gauge", "Memory of the process.",
+                static_cast<double>(resident_bytes()));
+  double cost = wall / 3600 * thread_count() * prices_.per_core_hour;
+  if (const auto joules = energy_.joules()) {
+    counter("minke_energy_joules_total", "Energy of the processor packages.", *joules);
+    cost += *joules / 3.6e6 * prices_.per_kwh;
+  }
+  const double tokens = static_cast<double>(std::max<int64_t>(1, sum.generated_tokens));
+  out += single("minke_cost_per_million_tokens", "gauge",
+                fmt::format("Cost so far ({}), idle time included, for each million written.",
+                            prices_.currency),
+                cost / tokens * 1e6);
+  return out;
+}
+
+}  // namespace minke

@@ -1,0 +1,57 @@
+#pragma once
+// What the server counts, for Prometheus.
+
+#include <array>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "config/train_config.h"
+#include "infer/engine.h"
+#include "ledger/energy.h"
+
+namespace minke {
+
+// Thread-safe.
+class ServerMetrics {
+ public:
+  explicit ServerMetrics(CostConfig prices);
+
+  void count_request(const std::string& path, int status, double http_cpu_seconds);
+  void record_first_token(double seconds);
+  void record_token_gap(double seconds);
+  void record_queue(double seconds);
+  // Of a model that is unloaded, so that sums never fall.
+  void add_finished(const EngineStats& stats);
+
+  // Prometheus' text format. stats: of the models that are loaded, by name, with requests that
+  // wait for admission.
+  struct ModelState {
+    std::string name;
+    EngineStats stats;
+    int64_t waiting, running;
+  };
+  std::string text(const std::vector<ModelState>& models);
+
+ private:
+  // Durations by their upper bounds.
+  struct Histogram {
+    static constexpr std::array<double, 13> bounds = {.001, .0025, .005, .01, .025, .05, .1,
+                                                      .25,  .5,    1,    2.5, 10,   60};
+    std::array<int64_t, bounds.size() + 1> counts = {};
+    double sum = 0;
+    void add(double seconds);
+    std::string text(const std::string& name, const std::string& help) const;
+  };
+
+  const CostConfig prices_;
+  const double start_, cpu_start_;
+  std::mutex mutex_;
+  std::map<std::pair<std::string, int>, int64_t> requests_;
+  double http_cpu_ = 0;
+  Histogram first_token_, token_gap_, queue_;
+  EngineStats finished_;
+  EnergyMeter energy_;
+};
+
+}  // namespace minke

@@ -1,0 +1,47 @@
+#pragma once
+// The models that can be asked for, loaded when they are, within the memory that is granted.
+
+#include <list>
+
+#include "serve/served_model.h"
+
+namespace minke {
+
+// Thread-safe.
+class ModelPool {
+ public:
+  ModelPool(const ServeOptions& options, ServerMetrics& metrics);
+
+  struct Lease {
+    std::shared_ptr<ServedModel> model;  // stays loaded as long as this is held
+    std::optional<bool> thinking;        // what the name says of it
+    std::string name;                    // as it was asked for
+  };
+  // Loads the model if it is not; least recently used ones that nobody holds are unloaded for it.
+  // "" is the first model. An unknown name is an ApiError of 404, too little memory one of 503.
+  Lease acquire(const std::string& name);
+  // All names, aliases too.
+  std::vector<std::string> names() const;
+  std::vector<ServerMetrics::ModelState> states();
+  bool has_loaded() const;
+
+ private:
+  struct Entry {
+    ServedModelOptions options;
+    std::mutex loading;  // held while the model is loaded
+    std::shared_ptr<ServedModel> model;
+    int64_t bytes = 0;  // that it takes, or that are set aside for it
+    double used = 0;    // when it was last asked for
+  };
+
+  Entry& find(const std::string& name, std::optional<bool>& thinking);
+  std::shared_ptr<ServedModel> load(Entry& entry);
+  void make_room(const Entry& entry, int64_t bytes);
+
+  const ServeOptions options_;
+  ServerMetrics& metrics_;
+  mutable std::mutex mutex_;
+  std::list<Entry> entries_;
+};
+
+}  // namespace minke

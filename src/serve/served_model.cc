@@ -1,0 +1,177 @@
+#include "serve/served_model.h"
+
+#include "base/log.h"
+#include "base/machine.h"
+#include "infer/generation_config.h"
+
+namespace minke {
+namespace {
+
+constexpr int64_t default_context = 8192;
+constexpr int64_t default_cache_contexts = 4;  // whole contexts that the pages hold
+constexpr int64_t scored_rows = 64;            // of a prompt, in one step
+constexpr size_t most_grammars = 32;
+
+std::optional<ChatTemplate> find_template(const ModelSource& source, const Tokenizer& tokenizer) {
+  const std::string text = source.chat_template_text();
+  try {
+    return ChatTemplate::detect(text, tokenizer);
+  } catch (const Error& error) {
+    warn("{}: {}. It continues messages as plain text", source.where(), error.what());
+    return std::nullopt;
+  }
+}
+
+LoadOptions load_options(const ServedModelOptions& options, const ModelConfig& config) {
+  LoadOptions load;
+  load.compute = options.compute;
+  load.max_tokens = options.context
+                        ? options.context
+                        : std::min<int64_t>(default_context, config.max_position_embeddings);
+  load.cache_tokens =
+      options.cache_tokens ? options.cache_tokens : default_cache_contexts * load.max_tokens;
+  load.batch_logits = options.max_sequences * (1 + options.draft_tokens) + scored_rows;
+  load.batch_tokens = std::max<int64_t>(load.batch_tokens, load.batch_logits);
+  load.drafts = options.draft_tokens > 0;
+  return load;
+}
+
+}  // namespace
+
+int64_t ServedModel::plan_bytes(const ServedModelOptions& options) {
+  const ModelSource source = ModelSource::open(options.path);
+  return plan_memory(source.config(), source, options.compute.value_or(source.dtype()),
+                     load_options(options, source.config()), source.where())
+      .total();
+}
+
+ServedModel::ServedModel(const ServedModelOptions& options, int64_t queue, ServerMetrics& metrics)
+    : ServedModel(ModelSource::open(options.path), options, queue, metrics) {}
+
+ServedModel::ServedModel(ModelSource source, const ServedModelOptions& options, int64_t queue,
+                         ServerMetrics& metrics)
+    : tokenizer_(source.tokenizer()),
+      template_(find_template(source, tokenizer_)),
+      sampling_(recommended_sampling(source)),
+      admission_(options.max_sequences, queue),
+      metrics_(metrics) {
+  if (template_) stop_tokens_ = template_->stop_ids(tokenizer_);
+  engine_options_.max_sequences = options.max_sequences;
+  engine_options_.draft_tokens = options.draft_tokens;
+  const LoadOptions load = load_options(options, source.config());
+  model_ = std::make_unique<LoadedModel>(std::move(source), load);
+  context_ = std::min(model_->max_tokens(), model_->pages() * page_tokens);
+  engine_ = std::make_unique<Engine>(*model_, tokenizer_, engine_options_);
+  thread_ = std::thread([this] { work(); });
+}
+
+ServedModel::~ServedModel() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopping_ = true;
+    for (const auto& [id, on_tokens] : open_) engine_->cancel(id);
+  }
+  wake_.notify_all();
+  thread_.join();
+  metrics_.add_finished(engine_->stats());
+}
+
+void ServedModel::work() {
+  while (true) {
+    try {
+      if (engine_->step()) continue;
+    } catch (const std::exception& e) {
+      recover(e.what());
+    }
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] { return has_work_ || is_stopping_; });
+    if (is_stopping_ && !has_work_) return;
+    has_work_ = false;
+  }
+}
+
+// A step that failed as a whole ends the answers of this model; a new engine takes the next ones.
+void ServedModel::recover(const std::string& reason) {
+  error("a step of the engine failed: {}", reason);
+  TokenEvent event;
+  event.finish = FinishReason::error;
+  event.error = "the engine failed: " + reason;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, on_tokens] : open_) on_tokens(event);
+  open_.clear();
+  metrics_.add_finished(engine_->stats());
+  engine_ = std::make_unique<Engine>(*model_, tokenizer_, engine_options_);
+}
+
+void ServedModel::check(const Request& request) const {
+  const int64_t prompt = static_cast<int64_t>(request.prompt.size());
+  if (prompt == 0) fail_usage("the prompt is empty; give at least one token");
+  if (prompt >= context_)
+    fail_usage("the prompt has {} tokens, the context holds {}; shorten it", prompt, context_);
+  for (const int32_t token : request.prompt)
+    if (token < 0 || token >= model_->config().vocab_size)
+      fail_usage("token {} of the prompt is outside of the vocabulary of {}", token,
+                 model_->config().vocab_size);
+  check_sampling(request.sampling, tokenizer_.vocab_size());
+}
+
+uint64_t ServedModel::submit(Request request) {
+  const std::lock_guard lock(mutex_);
+  if (is_stopping_) fail("the model is being unloaded");
+  const auto on_tokens = request.on_tokens;
+  const auto id = std::make_shared<uint64_t>(0);
+  request.on_tokens = [this, on_tokens, id](const TokenEvent& event) {
+    on_tokens(event);
+    if (event.finish == FinishReason::none) return;
+    const std::lock_guard lock(mutex_);
+    open_.erase(*id);
+  };
+  *id = engine_->submit(std::move(request));
+  open_[*id] = on_tokens;
+  has_work_ = true;
+  wake_.notify_all();
+  return *id;
+}
+
+void ServedModel::cancel(uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  if (!open_.contains(id)) return;
+  engine_->cancel(id);
+  has_work_ = true;
+  wake_.notify_all();
+}
+
+EngineStats ServedModel::stats() const {
+  const std::lock_guard lock(mutex_);
+  return engine_->stats();
+}
+
+std::shared_ptr<const TokenTrie> ServedModel::trie() {
+  const std::lock_guard lock(grammar_mutex_);
+  if (!trie_) trie_ = std::make_shared<const TokenTrie>(tokenizer_);
+  return trie_;
+}
+
+std::shared_ptr<CompiledGrammar> ServedModel::grammar(const std::string& text,
+                                                      const std::string& where,
+                                                      const std::vector<int32_t>& ends) {
+  std::string key = text;
+  for (const int32_t end : ends) key += fmt::format(" {}", end);
+  const auto trie = this->trie();
+  {
+    const std::lock_guard lock(grammar_mutex_);
+    const auto found = std::find_if(grammars_.begin(), grammars_.end(),
+                                    [&](const auto& entry) { return entry.first == key; });
+    if (found != grammars_.end()) {
+      grammars_.splice(grammars_.begin(), grammars_, found);
+      return grammars_.front().second;
+    }
+  }
+  auto compiled = std::make_shared<CompiledGrammar>(Grammar::parse(text, where), where, trie, ends);
+  const std::lock_guard lock(grammar_mutex_);
+  grammars_.emplace_front(std::move(key), compiled);
+  if (grammars_.size() > most_grammars) grammars_.pop_back();
+  return compiled;
+}
+
+}  // namespace minke

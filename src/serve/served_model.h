@@ -1,0 +1,77 @@
+#pragma once
+// A loaded model, the engine on it, and the thread that steps it.
+
+#include <condition_variable>
+#include <list>
+#include <map>
+#include <thread>
+
+#include "infer/constrained.h"
+#include "infer/engine.h"
+#include "serve/admission.h"
+#include "serve/metrics.h"
+#include "serve/options.h"
+
+namespace minke {
+
+// Const members are thread-safe, as are those that say so.
+class ServedModel {
+ public:
+  ServedModel(const ServedModelOptions& options, int64_t queue, ServerMetrics& metrics);
+  // Bytes that it will take.
+  static int64_t plan_bytes(const ServedModelOptions& options);
+  // Cancels what runs.
+  ~ServedModel();
+
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+  // Nothing: a base model, which continues plain text.
+  const std::optional<ChatTemplate>& chat_template() const { return template_; }
+  const SamplingOptions& sampling() const { return sampling_; }
+  const std::vector<int32_t>& stop_tokens() const { return stop_tokens_; }
+  int64_t context() const { return context_; }
+  int64_t planned_bytes() const { return model_->planned_bytes(); }
+
+  // Thread-safe, from here on.
+  Admission& admission() { return admission_; }
+  // Refuses what submit() would, by usage Errors.
+  void check(const Request& request) const;
+  uint64_t submit(Request request);
+  void cancel(uint64_t id);
+  EngineStats stats() const;
+  // A grammar ready for this vocabulary, kept for the next request with the same text.
+  std::shared_ptr<CompiledGrammar> grammar(const std::string& text, const std::string& where,
+                                           const std::vector<int32_t>& ends);
+  std::shared_ptr<const TokenTrie> trie();
+
+ private:
+  using Grammars = std::list<std::pair<std::string, std::shared_ptr<CompiledGrammar>>>;
+
+  ServedModel(ModelSource source, const ServedModelOptions& options, int64_t queue,
+              ServerMetrics& metrics);
+  void work();
+  void recover(const std::string& reason);
+
+  Tokenizer tokenizer_;
+  std::optional<ChatTemplate> template_;
+  SamplingOptions sampling_;
+  std::vector<int32_t> stop_tokens_;
+  int64_t context_ = 0;
+  Admission admission_;
+  ServerMetrics& metrics_;
+  EngineOptions engine_options_;
+  std::unique_ptr<LoadedModel> model_;
+
+  mutable std::mutex mutex_;  // for what follows
+  std::condition_variable wake_;
+  std::unique_ptr<Engine> engine_;
+  std::map<uint64_t, std::function<void(const TokenEvent&)>> open_;  // by the engine's id
+  bool has_work_ = false, is_stopping_ = false;
+
+  std::mutex grammar_mutex_;  // for what follows
+  std::shared_ptr<const TokenTrie> trie_;
+  Grammars grammars_;  // newest first
+
+  std::thread thread_;
+};
+
+}  // namespace minke

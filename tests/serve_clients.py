@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""The clients that people use against `minke serve`: the PyPI packages openai and anthropic, schemathesis for
+/openapi.json, lm-eval for log-likelihoods, and the npm package openai where NODE_PATH has it.
+
+    serve_clients.py MINKE SOURCE_FOLDER
+
+A tiny model with random weights is made in a temporary folder. Exit code 77: a needed package is missing.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+try:
+    import anthropic
+    import openai
+except ImportError as error:
+    print(f"skipped: {error}")
+    sys.exit(77)
+
+MINKE, SOURCE = os.path.abspath(sys.argv[1]), sys.argv[2]
+SCHEMA = {"type": "object", "properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"], "additionalProperties": False}
+
+
+def minke(folder, *arguments, **more):
+    return subprocess.run([MINKE, "--quiet", "--threads", "1", *arguments], cwd=folder, check=True, **more)
+
+
+def make_model(folder):
+    recipe = re.search(r'R"\((.*?)\)"', open(f"{SOURCE}/tests/serve_test.cc").read(), re.S).group(1)
+    open(f"{folder}/recipe.toml", "w").write(recipe)
+    shutil.copytree(f"{SOURCE}/tests/golden/tokenizer_small", f"{folder}/tokenizer")
+    with open(f"{folder}/corpus.jsonl", "w") as corpus:
+        for i in range(40):
+            corpus.write(json.dumps({"text": f"{i} ships and {3 * i} whales in the sea, {i % 7} seen"}) + "\n")
+    minke(folder, "data", "prepare", "--input", "corpus.jsonl", "--tokenizer", "tokenizer", "--output", "data",
+          "--validation-fraction", "0.1", "--near-duplicates", "off")
+    minke(folder, "train", "recipe.toml")
+
+
+class Clients(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="minke-serve-clients-")
+        make_model(cls.folder)
+        cls.server = subprocess.Popen([MINKE, "--threads", "1", "serve", "run", "--port", "0"], cwd=cls.folder,
+                                      stdout=subprocess.PIPE, stderr=open(f"{cls.folder}/log", "w"), text=True)
+        cls.base = f"http://127.0.0.1:{int(cls.server.stdout.readline())}"
+        cls.openai = openai.OpenAI(base_url=cls.base + "/v1", api_key="none", max_retries=0)
+        cls.anthropic = anthropic.Anthropic(base_url=cls.base, api_key="none", max_retries=0)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.terminate()
+        assert cls.server.wait(60) == 0
+        shutil.rmtree(cls.folder)
+
+    def test_chat(self):
+        ask = dict(model="run", messages=[{"role": "user", "content": "whales"}], max_tokens=10, temperature=0)
+        whole = self.openai.chat.completions.create(**ask)
+        pieces = list(self.openai.chat.completions.create(**ask, stream=True, stream_options={"include_usage": True}))
+        text = "".join(p.choices[0].delta.content or "" for p in pieces if p.choices)
+        self.assertEqual(text, whole.choices[0].message.content)
+        self.assertEqual(pieces[-1].usage.completion_tokens, 10)
+        scores = self.openai.chat.completions.create(**ask, logprobs=True, top_logprobs=3).choices[0].logprobs
+        self.assertEqual(len(scores.content), 10)
+        self.assertEqual(len(scores.content[0].top_logprobs), 3)
+
+    def test_thinking_comes_first(self):
+        ask = dict(model="deepseek-reasoner", messages=[{"role": "user", "content": "whales"}], max_tokens=30, stream=True,
+                   extra_body={"thinking_budget": 6})
+        kinds = []
+        for piece in self.openai.chat.completions.create(**ask):
+            delta = piece.choices[0].delta
+            if getattr(delta, "reasoning_content", None):
+                kinds.append("reasoning")
+            elif delta.content:
+                kinds.append("content")
+        self.assertEqual(kinds, sorted(kinds, reverse=True))
+        self.assertIn("reasoning", kinds)
+
+    def test_tools_and_schemas(self):
+        tool = {"type": "function", "function": {"name": "find", "description": "d", "strict": True, "parameters": SCHEMA}}
+        ask = dict(model="run", messages=[{"role": "user", "content": "whales"}], max_tokens=400, seed=4,
+                   tools=[tool], tool_choice="required", parallel_tool_calls=False)
+        call = self.openai.chat.completions.create(**ask).choices[0].message.tool_calls[0]
+        self.assertEqual(call.function.name, "find")
+        self.assertIn(json.loads(call.function.arguments)["a"], ("x", "y"))
+        result = [{"role": "user", "content": "whales"},
+                  {"role": "assistant", "content": None, "tool_calls": [call.model_dump()]},
+                  {"role": "tool", "tool_call_id": call.id, "content": "three"}]
+        after = self.openai.chat.completions.create(model="run", messages=result, max_tokens=3, tools=[tool])
+        self.assertEqual(after.usage.completion_tokens, 3)
+        shaped = self.openai.chat.completions.create(
+            model="run", messages=[{"role": "user", "content": "whales"}], max_tokens=400, seed=1,
+            response_format={"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": SCHEMA}})
+        self.assertIn(json.loads(shaped.choices[0].message.content)["a"], ("x", "y"))
+
+    def test_errors(self):
+        user = [{"role": "user", "content": "x"}]
+        with self.assertRaises(openai.NotFoundError):
+            self.openai.chat.completions.create(model="nothing", messages=user)
+        with self.assertRaises(openai.UnprocessableEntityError):
+            self.openai.chat.completions.create(model="run", messages=user, n=1000)
+        with self.assertRaises(openai.BadRequestError):
+            self.openai.chat.completions.create(model="run", messages=[])
+        with self.assertRaises(anthropic.NotFoundError):
+            self.anthropic.messages.create(model="nothing", messages=user, max_tokens=3)
+
+    def test_completions(self):
+        whole = self.openai.completions.create(model="run", prompt="whales", max_tokens=6, temperature=0, echo=True, logprobs=2)
+        self.assertTrue(whole.choices[0].text.startswith("whales"))
+        self.assertIsNone(whole.choices[0].logprobs.token_logprobs[0])
+        text = "".join(p.choices[0].text for p in self.openai.completions.create(
+            model="run", prompt="whales", max_tokens=6, temperature=0, stream=True))
+        self.assertEqual("whales" + text, whole.choices[0].text)
+        self.assertIn("run", [m.id for m in self.openai.models.list()])
+
+    def test_responses(self):
+        whole = self.openai.responses.create(model="run", input="whales", max_output_tokens=20, temperature=0)
+        self.assertEqual(whole.status, "incomplete")
+        events = list(self.openai.responses.create(model="run", input="whales", max_output_tokens=20, temperature=0, stream=True))
+        self.assertEqual(events[0].type, "response.created")
+        self.assertEqual(events[-1].response.output_text, whole.output_text)
+        deltas = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+        self.assertEqual(deltas, whole.output_text)
+        self.assertEqual([e.sequence_number for e in events], list(range(len(events))))
+        tool = {"type": "function", "name": "find", "parameters": SCHEMA, "strict": True}
+        called = self.openai.responses.create(model="run", input="whales", max_output_tokens=400, tools=[tool],
+                                              tool_choice="required", parallel_tool_calls=False, extra_body={"seed": 4})
+        self.assertEqual(called.output[-1].name, "find")
+        again = self.openai.responses.create(model="run", max_output_tokens=3, input=[
+            {"role": "user", "content": "whales"}, called.output[-1].model_dump(),
+            {"type": "function_call_output", "call_id": called.output[-1].call_id, "output": "three"}])
+        self.assertEqual(again.usage.output_tokens, 3)
+
+    def test_messages(self):
+        ask = dict(model="run", messages=[{"role": "user", "content": "whales"}], max_tokens=20, extra_body={"temperature": 0})
+        whole = self.anthropic.messages.create(**ask)
+        self.assertEqual(whole.stop_reason, "max_tokens")
+        with self.anthropic.messages.stream(**ask) as stream:
+            streamed = stream.get_final_message()
+        self.assertEqual(streamed.content, whole.content)
+        self.assertEqual(streamed.usage.output_tokens, whole.usage.output_tokens)
+        thought = self.anthropic.messages.create(model="run", messages=[{"role": "user", "content": "whales"}], max_tokens=40,
+                                                 thinking={"type": "enabled", "budget_tokens": 5})
+        self.assertEqual(thought.content[0].type, "thinking")
+        tool = {"name": "find", "input_schema": SCHEMA, "strict": True}
+        user = {"role": "user", "content": [{"type": "text", "text": "whales"}]}
+        call = self.anthropic.messages.create(model="run", messages=[user], max_tokens=800, tools=[tool], extra_body={"temperature": 0},
+                                              tool_choice={"type": "tool", "name": "find", "disable_parallel_tool_use": True})
+        self.assertEqual((call.stop_reason, call.content[-1].name), ("tool_use", "find"))
+        self.assertIn(call.content[-1].input["a"], ("x", "y"))
+        after = self.anthropic.messages.create(model="run", max_tokens=3, tools=[tool], messages=[
+            user, {"role": "assistant", "content": [call.content[-1].model_dump()]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.content[-1].id, "content": "three"}]}])
+        self.assertEqual(after.usage.output_tokens, 3)
+
+    def test_lm_eval_agrees_with_score(self):
+        try:
+            from lm_eval.api.instance import Instance
+            from lm_eval.models.openai_completions import LocalCompletionsAPI
+            import tenacity  # noqa: F401
+        except ImportError as error:
+            self.skipTest(str(error))
+        model = LocalCompletionsAPI(model="run", base_url=self.base + "/v1/completions", tokenizer=f"{self.folder}/tokenizer",
+                                    tokenizer_backend="huggingface", num_concurrent=1, batch_size=2)
+        pairs = [("ships and", " whales in the sea"), ("7 ships", " seen"), ("in the", " sea, 3 seen")]
+        requests = [Instance("loglikelihood", {}, pair, i) for i, pair in enumerate(pairs)]
+        for (context, text), (ours, _) in zip(pairs, model.loglikelihood(requests)):
+            ids = model.tok_encode(context + text), model.tok_encode(context)
+            score = minke(self.folder, "score", "run", "--ids", ",".join(map(str, ids[0])), capture_output=True, text=True)
+            lines = [json.loads(line) for line in score.stdout.splitlines()]
+            expected = sum(line["logprob"] for line in lines[len(ids[1]):len(ids[0])])
+            self.assertAlmostEqual(ours, expected, delta=1e-4)
+
+    def test_openapi_is_true(self):
+        try:
+            import schemathesis  # noqa: F401
+        except ImportError as error:
+            self.skipTest(str(error))
+        run = subprocess.run(["schemathesis", "run", self.base + "/openapi.json", "--max-examples", "12", "--seed", "3",
+                              "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,"
+                              "response_schema_conformance", "--no-color"], cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(run.returncode, 0, run.stdout[-4000:] + run.stderr[-2000:])
+
+    def test_npm_openai(self):
+        script = """const {default: OpenAI} = require('openai');
+            (async () => {
+              const client = new OpenAI({baseURL: process.argv[1] + '/v1', apiKey: 'none', maxRetries: 0});
+              const ask = {model: 'run', messages: [{role: 'user', content: 'whales'}], max_tokens: 8, temperature: 0};
+              const whole = await client.chat.completions.create(ask);
+              let text = '';
+              for await (const piece of await client.chat.completions.create({...ask, stream: true}))
+                text += piece.choices[0].delta.content ?? '';
+              if (text !== whole.choices[0].message.content) throw new Error('pieces differ');
+            })().catch(error => { console.error(error); process.exit(1); });"""
+        if not shutil.which("node") or subprocess.run(["node", "-e", "require('openai')"], capture_output=True).returncode:
+            self.skipTest("node has no package openai")
+        run = subprocess.run(["node", "-e", script, self.base], capture_output=True, text=True)
+        self.assertEqual(run.returncode, 0, run.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])

@@ -1,0 +1,397 @@
+// minke serve, through the program: a tiny model with random weights behind HTTP.
+
+#include <httplib.h>
+#include <spawn.h>
+
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "api/client.h"
+#include "api/error.h"
+#include "base/machine.h"
+#include "program.h"
+
+extern char** environ;
+
+namespace minke {
+namespace {
+
+using Value = nlohmann::json;
+
+constexpr const char* recipe = R"(output = "run"
+total_tokens = 64
+[model]
+vocab_size = 1000
+hidden_size = 32
+intermediate_size = 48
+moe_intermediate_size = 16
+num_hidden_layers = 2
+first_k_dense_replace = 1
+num_attention_heads = 2
+n_routed_experts = 4
+num_experts_per_tok = 2
+n_group = 2
+topk_group = 1
+q_lora_rank = 16
+kv_lora_rank = 16
+qk_nope_head_dim = 8
+qk_rope_head_dim = 8
+v_head_dim = 8
+max_position_embeddings = 2048
+[data]
+path = "data"
+sequence_length = 16
+[batch]
+sequences = 4
+micro_batch = 4
+[validation]
+max_tokens = 16
+)";
+
+// One model for all tests of this process.
+class ServeProgram : public ProgramTest {
+ protected:
+  ServeProgram() {
+    fs::copy(fs::path(MINKE_SOURCE_DIR) / "tests/golden/tokenizer_small", folder_ / "tokenizer");
+    std::string text;
+    for (int i = 0; i < 40; ++i)
+      text += fmt::format("{{\"text\": \"{} ships and {} whales in the sea, {} seen\"}}\n", i,
+                          3 * i, i % 7);
+    write_file(folder_ / "corpus.jsonl", text);
+    write_file(folder_ / "recipe.toml", recipe);
+    EXPECT_EQ(run("--quiet --threads 1 data prepare --input corpus.jsonl --tokenizer tokenizer "
+                  "--output data --validation-fraction 0.1 --near-duplicates off")
+                  .code,
+              0);
+    EXPECT_EQ(run("--quiet --threads 1 train recipe.toml").code, 0);
+  }
+  ~ServeProgram() override { stop(); }
+
+  // Starts the server and waits until it listens.
+  void start(const std::string& options = "run") {
+    const std::string command =
+        fmt::format("cd '{}' && exec '{}' --threads 1 serve {} --port 0 >port 2>log",
+                    folder_.string(), MINKE_PROGRAM, options);
+    fs::remove(folder_ / "port");
+    const char* arguments[] = {"/bin/sh", "-c", command.c_str(), nullptr};
+    ASSERT_EQ(::posix_spawn(&process_, "/bin/sh", nullptr, nullptr, const_cast<char**>(arguments),
+                            environ),
+              0);
+    for (int i = 0; i < 1000 && port_ == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      std::ifstream(folder_ / "port") >> port_;
+    }
+    ASSERT_NE(port_, 0) << read_file(folder_ / "log");
+  }
+  // Ends the server; its exit code.
+  int stop() {
+    if (process_ == 0) return -1;
+    ::kill(process_, SIGTERM);
+    int status = 0;
+    ::waitpid(process_, &status, 0);
+    process_ = 0;
+    port_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  httplib::Client client() const {
+    httplib::Client client("127.0.0.1", port_);
+    client.set_read_timeout(60);
+    return client;
+  }
+  struct Answer {
+    int status;
+    Value json;
+  };
+  Answer post(const std::string& path, const std::string& body,
+              const httplib::Headers& headers = {}) const {
+    const auto result = client().Post(path, headers, body, "application/json");
+    if (!result) return {0, {}};
+    return {result->status, Value::parse(result->body, nullptr, false)};
+  }
+  Answer post(const std::string& path, const Value& body) const { return post(path, body.dump()); }
+  // The events of a stream, without the last [DONE].
+  std::vector<Value> stream(const std::string& path, const Value& body) const {
+    const auto result = client().Post(path, body.dump(), "application/json");
+    std::vector<Value> events;
+    EXPECT_TRUE(result && result->status == 200) << (result ? result->body : "");
+    if (!result) return events;
+    EXPECT_NE(result->body.find("data: [DONE]\n\n"), std::string::npos);
+    std::istringstream lines(result->body);
+    for (std::string line; std::getline(lines, line);)
+      if (line.starts_with("data: {")) events.push_back(Value::parse(line.substr(6)));
+    return events;
+  }
+  static Value chat(const std::string& text, int64_t tokens = 8) {
+    return {{"messages", {{{"role", "user"}, {"content", text}}}},
+            {"max_tokens", tokens},
+            {"temperature", 0}};
+  }
+  double metric(const std::string& name) const {
+    const auto result = client().Get("/metrics");
+    const size_t at = result ? result->body.find("\n" + name + " ") : std::string::npos;
+    return at == std::string::npos ? -1 : std::stod(result->body.substr(at + name.size() + 2));
+  }
+
+  pid_t process_ = 0;
+  int port_ = 0;
+};
+
+TEST_F(ServeProgram, ChatWholeAndInPieces) {
+  start();
+  const Answer whole = post("/v1/chat/completions", chat("ships and whales", 12));
+  ASSERT_EQ(whole.status, 200) << whole.json;
+  const std::string content = whole.json["choices"][0]["message"]["content"];
+  EXPECT_EQ(whole.json["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(whole.json["usage"]["completion_tokens"], 12);
+  EXPECT_EQ(whole.json["usage"]["prompt_cache_hit_tokens"].get<int>() +
+                whole.json["usage"]["prompt_cache_miss_tokens"].get<int>(),
+            whole.json["usage"]["prompt_tokens"]);
+  Value body = chat("ships and whales", 12);
+  body["stream"] = true;
+  body["stream_options"] = {{"include_usage", true}};
+  std::string pieces;
+  const auto events = stream("/chat/completions", body);
+  for (const Value& event : events)
+    if (!event["choices"].empty())
+      pieces += event["choices"][0]["delta"].value("content", std::string());
+  EXPECT_EQ(pieces, content);
+  EXPECT_EQ(events.back()["usage"]["completion_tokens"], 12);
+  EXPECT_TRUE(events.front()["usage"].is_null());
+  body = chat("ships and whales", 4);
+  body.update({{"n", 3}, {"temperature", 1}, {"seed", 7}, {"logprobs", true}, {"top_logprobs", 2}});
+  const Answer three = post("/beta/chat/completions", body);
+  ASSERT_EQ(three.json["choices"].size(), 3u);
+  EXPECT_EQ(three.json["choices"][1]["logprobs"]["content"].size(), 4u);
+  EXPECT_EQ(three.json["choices"][1]["logprobs"]["content"][0]["top_logprobs"].size(), 2u);
+  EXPECT_EQ(post("/v1/chat/completions", body).json["choices"], three.json["choices"]);
+}
+
+TEST_F(ServeProgram, ReasoningToolsAndSchemas) {
+  start();
+  Value body = chat("a whale", 400);
+  const Value schema = {
+      {"type", "object"}, {"properties", {{"a", {{"enum", {"x", "y"}}}}}}, {"required", {"a"}}};
+  body["response_format"] = {{"type", "json_schema"},
+                             {"json_schema", {{"name", "n"}, {"schema", schema}}}};
+  body["thinking"] = {{"type", "enabled"}, {"budget_tokens", 5}};
+  const Answer shaped = post("/v1/chat/completions", body);
+  ASSERT_EQ(shaped.status, 200) << shaped.json;
+  const Value& message = shaped.json["choices"][0]["message"];
+  EXPECT_FALSE(message["reasoning_content"].get<std::string>().empty());
+  EXPECT_EQ(shaped.json["usage"]["completion_tokens_details"]["reasoning_tokens"], 5);
+  const Value content = Value::parse(message["content"].get<std::string>(), nullptr, false);
+  EXPECT_TRUE(content["a"] == "x" || content["a"] == "y") << message;
+  body = chat("a whale", 400);
+  body["temperature"] = 1;
+  body["seed"] = 4;
+  body["parallel_tool_calls"] = false;
+  body["tools"] = {{{"type", "function"},
+                    {"function", {{"name", "look"}, {"strict", true}, {"parameters", schema}}}},
+                   {{"type", "function"},
+                    {"function", {{"name", "find"}, {"strict", true}, {"parameters", schema}}}}};
+  body["tool_choice"] = {{"type", "function"}, {"function", {{"name", "find"}}}};
+  const Answer call = post("/v1/chat/completions", body);
+  ASSERT_EQ(call.status, 200) << call.json;
+  EXPECT_EQ(call.json["choices"][0]["finish_reason"], "tool_calls") << call.json;
+  const Value function = call.json["choices"][0]["message"]["tool_calls"][0]["function"];
+  EXPECT_EQ(function["name"], "find");
+  const Value arguments = Value::parse(function["arguments"].get<std::string>(), nullptr, false);
+  EXPECT_TRUE(arguments["a"] == "x" || arguments["a"] == "y") << function;
+  body["stream"] = true;
+  std::string streamed;
+  for (const Value& event : stream("/v1/chat/completions", body))
+    if (event["choices"][0]["delta"].contains("tool_calls"))
+      streamed += event["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"];
+  EXPECT_EQ(streamed, function["arguments"]);
+}
+
+TEST_F(ServeProgram, CompletionsAndTokens) {
+  start();
+  const std::string text = "ships and whales in the sea";
+  const Answer scored =
+      post("/v1/completions",
+           Value{{"prompt", text}, {"max_tokens", 1}, {"echo", true}, {"logprobs", 1}});
+  ASSERT_EQ(scored.status, 200) << scored.json;
+  const Value logprobs = scored.json["choices"][0]["logprobs"];
+  const Outcome reference = run("--quiet --threads 1 score run --text '" + text + "'");
+  std::istringstream lines(reference.out);
+  size_t i = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const Value value = Value::parse(line);
+    if (!value.contains("logprob")) continue;
+    const Value& ours = logprobs["token_logprobs"].at(i++);
+    if (value["logprob"].is_null())
+      EXPECT_TRUE(ours.is_null());
+    else
+      EXPECT_NEAR(ours.get<double>(), value["logprob"].get<double>(), 1e-4);
+  }
+  EXPECT_EQ(logprobs["token_logprobs"].size(), i + 1);
+  EXPECT_TRUE(scored.json["choices"][0]["text"].get<std::string>().starts_with(text));
+  const Value tokens = post("/tokenize", Value{{"content", text}}).json["tokens"];
+  EXPECT_EQ(post("/detokenize", Value{{"tokens", tokens}}).json["content"], text);
+  Value several = {{"prompt", {tokens, tokens}}, {"max_tokens", 5}, {"temperature", 0}};
+  const Answer two = post("/completions", several);
+  ASSERT_EQ(two.json["choices"].size(), 2u) << two.json;
+  EXPECT_EQ(two.json["choices"][0]["text"], two.json["choices"][1]["text"]);
+  const Answer filled = post("/beta/completions",
+                             Value{{"prompt", "ships "}, {"suffix", " whales"}, {"max_tokens", 3}});
+  EXPECT_EQ(filled.status, 200) << filled.json;
+}
+
+// A greedy answer alone and among 63 others, half of which hang up in the middle.
+TEST_F(ServeProgram, TheSameAnswerInACrowd) {
+  start();
+  const auto alone = post("/v1/chat/completions", chat("ships and whales", 40));
+  std::vector<std::thread> others;
+  for (int i = 0; i < 63; ++i)
+    others.emplace_back([this, i] {
+      Value body = chat(fmt::format("{} whales in the sea", i), 60);
+      body["stream"] = true;
+      httplib::Client other = client();
+      httplib::Request request;
+      request.method = "POST";
+      request.path = "/v1/chat/completions";
+      request.headers = {{"Content-Type", "application/json"}};
+      request.body = body.dump();
+      size_t bytes = 0;
+      request.content_receiver = [&](const char*, size_t size, uint64_t, uint64_t) {
+        bytes += size;
+        return i % 2 == 0 || bytes < 2000;
+      };
+      other.send(request);
+    });
+  const auto crowded = post("/v1/chat/completions", chat("ships and whales", 40));
+  for (std::thread& other : others) other.join();
+  EXPECT_EQ(crowded.json["choices"], alone.json["choices"]);
+  for (int i = 0; i < 100 && metric("minke_running_sequences{model=\"run\"}") != 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(metric("minke_cache_pages_used{model=\"run\"}"), 0);
+}
+
+TEST_F(ServeProgram, WrongRequestsAreToldAndTheNextOneWorks) {
+  start("run --max-body 2000000 --read-timeout 1");
+  const std::string path = "/v1/chat/completions";
+  const auto is_refused = [&](const std::string& body, int status) {
+    const Answer answer = post(path, body);
+    EXPECT_EQ(answer.status, status) << body.substr(0, 100) << "\n" << answer.json;
+    EXPECT_TRUE(answer.json["error"]["message"].is_string());
+    EXPECT_EQ(post(path, chat("ships", 2)).status, 200);
+  };
+  is_refused("{\"messages\": [", 400);
+  is_refused("[]", 400);
+  is_refused("{\"messages\": \"no\"}", 400);
+  is_refused("{\"messages\": [{\"role\": \"user\", \"content\": \"\\ud800\"}]}", 400);
+  is_refused("{\"messages\": [{\"role\": \"user\", \"content\": \"\xff\"}]}", 400);
+  is_refused(std::string(100000, '['), 400);
+  is_refused(std::string(3000000, ' '), 413);
+  Value body = chat("ships", 2);
+  const auto with = [&](const char* key, const Value& value) {
+    Value changed = body;
+    changed[key] = value;
+    return changed.dump();
+  };
+  is_refused(with("max_tokens", -1), 422);
+  is_refused(with("max_tokens", 1e300), 422);
+  is_refused(with("temperature", "hot"), 400);
+  is_refused(with("n", 1000), 422);
+  is_refused(with("model", "nothing"), 404);
+  is_refused(with("logit_bias", {{"whale", 1}}), 400);
+  is_refused(with("messages", {{{"role", "whale"}, {"content", ""}}}), 422);
+  is_refused(chat(std::string(400000, 'x')).dump(), 400);
+  Value many = Value::array();
+  for (int i = 0; i < 10000; ++i) many.push_back({{"role", "user"}, {"content", "x"}});
+  is_refused(with("messages", many), 422);
+  Value bomb = {{"type", "string"}, {"maxLength", 1000000000}};
+  for (int i = 0; i < 20; ++i)
+    bomb = {{"type", "array"}, {"items", bomb}, {"minItems", 1000}, {"maxItems", 1000}};
+  is_refused(with("response_format",
+                  {{"type", "json_schema"}, {"json_schema", {{"name", "b"}, {"schema", bomb}}}}),
+             400);
+  EXPECT_EQ(client().Get("/v1/nothing")->status, 404);
+  EXPECT_EQ(client().Get("/v1/chat/completions")->status, 405);
+  EXPECT_EQ(client().Get("/../../etc/passwd")->status, 404);
+  httplib::Client half("127.0.0.1", port_);  // promises a body that never comes
+  const auto late = half.Post(path, {{"Content-Length", "100"}}, "{", "application/json");
+  if (late) {
+    EXPECT_EQ(late->status, 408);
+  }
+  EXPECT_EQ(post(path, chat("ships", 2)).status, 200);
+}
+
+TEST_F(ServeProgram, KeysLimitsAndOrigins) {
+  EXPECT_EQ(run("serve run --host 0.0.0.0 --port 0").code, 2);
+  start(
+      "run --api-key secret-one --api-key secret-two --requests-per-minute 4 "
+      "--cors-origin http://a.example");
+  const std::string path = "/v1/chat/completions", body = chat("ships", 2).dump();
+  EXPECT_EQ(post(path, body).status, 401);
+  EXPECT_EQ(post(path, body, {{"Authorization", "Bearer secret"}}).status, 401);
+  EXPECT_EQ(client().Get("/health")->status, 200);
+  const httplib::Headers first = {{"Authorization", "Bearer secret-one"}};
+  int refused = 0;
+  for (int i = 0; i < 6; ++i) refused += post(path, body, first).status == 429;
+  EXPECT_EQ(refused, 2);
+  EXPECT_TRUE(client().Post(path, first, body, "application/json")->has_header("Retry-After"));
+  EXPECT_EQ(post(path, body, {{"X-Api-Key", "secret-two"}}).status, 200);
+  const auto preflight = client().Options(path, {{"Origin", "http://a.example"}});
+  EXPECT_EQ(preflight->get_header_value("Access-Control-Allow-Origin"), "http://a.example");
+  stop();
+  start();
+  EXPECT_EQ(post(path, body, {{"Origin", "http://b.example"}}).status, 403);
+  EXPECT_EQ(post(path, body, {{"Host", "b.example"}}).status, 403);
+  EXPECT_EQ(post(path, body, {{"Origin", fmt::format("http://127.0.0.1:{}", port_)}}).status, 200);
+}
+
+TEST_F(ServeProgram, AFullQueueRefusesAndTheEndIsOrderly) {
+  start("run --max-sequences 1 --queue 1 --drain 1");
+  std::vector<std::thread> others;
+  std::atomic<int> refused = 0;
+  for (int i = 0; i < 12; ++i)
+    others.emplace_back([&] { refused += post("/completions", chat("x")).status == 429; });
+  for (std::thread& other : others) other.join();
+  const auto burst = [&] {
+    Value body = {{"prompt", "ships"}, {"max_tokens", 1800}, {"logit_bias", Value::object()}};
+    const Answer answer = post("/completions", body);
+    refused += answer.status == 429;
+  };
+  others.clear();
+  for (int i = 0; i < 12; ++i) others.emplace_back(burst);
+  for (std::thread& other : others) other.join();
+  EXPECT_GE(refused, 1);
+  EXPECT_EQ(client().Get("/ready")->status, 200);
+  const double before = now_seconds();
+  EXPECT_EQ(stop(), 0);
+  EXPECT_LT(now_seconds() - before, 20);
+}
+
+TEST_F(ServeProgram, TheClientReadsWhatTheServerWrites) {
+  start();
+  const ApiClient api(fmt::format("http://127.0.0.1:{}/v1", port_), "");
+  const ChatCompletion answer = api.chat(
+      {{"messages", Json::array({{{"role", "user"}, {"content", "ships"}}})}, {"max_tokens", 5}});
+  ASSERT_EQ(answer.choices.size(), 1u);
+  EXPECT_EQ(answer.usage.completion_tokens, 5);
+  EXPECT_THROW(api.chat({{"model", "nothing"}, {"messages", Json::array()}}), ApiError);
+}
+
+TEST_F(ServeProgram, RunsAreListedAndReadFromAByteOn) {
+  start("run --runs .");
+  const Value runs = Value::parse(client().Get("/api/runs")->body);
+  ASSERT_EQ(runs["runs"].size(), 1u) << runs;
+  EXPECT_EQ(runs["runs"][0]["name"], "run");
+  const Value all = Value::parse(client().Get("/api/runs/run/metrics")->body);
+  EXPECT_FALSE(all["lines"].empty());
+  const int64_t next = all["next"];
+  EXPECT_EQ(next, static_cast<int64_t>(fs::file_size(folder_ / "run/metrics.jsonl")));
+  const auto rest = client().Get(fmt::format("/api/runs/run/metrics?after={}", next));
+  EXPECT_TRUE(Value::parse(rest->body)["lines"].empty());
+  EXPECT_EQ(client().Get("/api/runs/run/ledger")->status, 200);
+  EXPECT_EQ(client().Get("/api/runs/../ledger")->status, 404);
+  EXPECT_EQ(client().Get("/api/runs/run%2f..%2frun/ledger")->status, 404);
+}
+
+}  // namespace
+}  // namespace minke
