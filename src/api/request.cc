@@ -125,18 +125,4 @@ CompletionRequestBody parse_completion_request(const Json& json) {
   return request;
 }
 
-EmbeddingRequestBody parse_embedding_request(const Json& json) {
-  const Fields body(json, "");
-  EmbeddingRequestBody request;
-  request.model = body.string("model").value_or("");
-  request.inputs = parse_inputs(body, "input");
-  const std::string format = body.string("encoding_format").value_or("float");
-  if (format != "float" && format != "base64")
-    refuse_value("encoding_format", "encoding_format is '{}'; expected float or base64", format);
-  request.base64 = format == "base64";
-  if (body.find("dimensions"))
-    refuse_value("dimensions", "dimensions cannot be chosen; leave it out");
-  return request;
-}
-
 }  // namespace minke

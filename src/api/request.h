@@ -60,12 +60,6 @@ struct CompletionRequestBody : TextRequest {
   bool echo = false;                  // the prompt is part of the answer
 };
 
-struct EmbeddingRequestBody {
-  std::string model;
-  std::vector<std::variant<std::string, std::vector<int32_t>>> inputs;
-  bool base64 = false;
-};
-
 // The values that other modules of api/ need too.
 void parse_text_request(const Fields& body, TextRequest& request);
 void parse_tools(const Json& list, ChatRequestBody& request);
@@ -74,6 +68,5 @@ std::string content_text(const Json* content, const std::string& path);
 
 ChatRequestBody parse_chat_request(const Json& body);
 CompletionRequestBody parse_completion_request(const Json& body);
-EmbeddingRequestBody parse_embedding_request(const Json& body);
 
 }  // namespace minke

@@ -14,6 +14,8 @@ constexpr const char* components = R"json({
       "type": "object", "required": ["message", "type"], "properties": {
         "message": {"type": "string"}, "type": {"type": "string"},
         "param": {"type": ["string", "null"]}, "code": {"type": ["string", "null"]}}}}},
+    "Event": {"type": "object", "required": ["data"], "properties": {
+      "event": {"type": "string"}, "data": {"type": "string"}}},
     "Usage": {"type": "object",
       "required": ["prompt_tokens", "completion_tokens", "total_tokens"], "properties": {
         "prompt_tokens": {"type": "integer"}, "completion_tokens": {"type": "integer"},
@@ -136,7 +138,7 @@ Json responses(const Json& content) {
 Json post(const char* summary, const std::string& request, const std::string& answer,
           bool can_stream) {
   Json content = json_content(answer);
-  if (can_stream) content["text/event-stream"] = {{"schema", {{"type", "string"}}}};
+  if (can_stream) content["text/event-stream"] = {{"schema", reference("Event")}};
   return {{"post",
            {{"summary", summary},
             {"security", Json::array({{{"key", Json::array()}}, Json::object()})},

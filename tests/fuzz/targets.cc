@@ -3,6 +3,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "api/error.h"
+#include "api/messages.h"
+#include "api/request.h"
 #include "base/error.h"
 #include "io/gguf.h"
 #include "io/safetensors.h"
@@ -96,11 +99,35 @@ bool read_tokenizer_json(std::span<const uint8_t> bytes) {
   });
 }
 
+// The body of an HTTP request, in all of its meanings.
+bool read_request(std::span<const uint8_t> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const auto accepts = [](auto&& parse) {
+    try {
+      parse();
+      return true;
+    } catch (const ApiError& error) {
+      error_json(error);
+      return false;
+    }
+  };
+  return accepts([&] {
+    const Json body = parse_body(text);
+    const bool is_known = accepts([&] { parse_chat_request(body); }) |
+                          accepts([&] { parse_completion_request(body); }) |
+                          accepts([&] { parse_chat_request(chat_body_of_messages(body)); }) |
+                          accepts([&] { parse_chat_request(chat_body_of_responses(body)); });
+    if (!is_known) refuse_form("", "the body asks for nothing");
+  });
+}
+
 }  // namespace
 
 const std::vector<Target>& targets() {
-  static const std::vector<Target> all = {
-      {"safetensors", read_safetensors}, {"gguf", read_gguf}, {"tokenizer", read_tokenizer_json}};
+  static const std::vector<Target> all = {{"safetensors", read_safetensors},
+                                          {"gguf", read_gguf},
+                                          {"tokenizer", read_tokenizer_json},
+                                          {"request", read_request}};
   return all;
 }
 

@@ -1,0 +1,103 @@
+#include "api/request.h"
+
+#include <gtest/gtest.h>
+
+#include "api/error.h"
+#include "api/messages.h"
+#include "api/response.h"
+
+namespace minke {
+namespace {
+
+int status_of(const std::string& body) {
+  try {
+    parse_chat_request(parse_body(body));
+    return 200;
+  } catch (const ApiError& error) {
+    return error.status;
+  }
+}
+
+TEST(Request, AChatsFieldsAreRead) {
+  const ChatRequestBody request = parse_chat_request(parse_body(R"({
+    "model": "m", "messages": [
+      {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+      {"role": "assistant", "content": "c", "prefix": true}],
+    "max_completion_tokens": 7, "stop": "x", "logit_bias": {"5": -3.5}, "temperature": null,
+    "tools": [{"type": "function", "function": {"name": "f", "strict": true, "parameters": {}}}],
+    "tool_choice": "required", "thinking": {"type": "enabled", "budget_tokens": 9},
+    "logprobs": true, "top_logprobs": 2})"));
+  EXPECT_EQ(request.messages[0].content, "ab");
+  EXPECT_TRUE(request.continue_final);
+  EXPECT_EQ(request.max_tokens, 7);
+  EXPECT_EQ(request.stop, std::vector<std::string>{"x"});
+  EXPECT_EQ(request.logit_bias.at(5), -3.5);
+  EXPECT_FALSE(request.temperature);
+  EXPECT_TRUE(request.tools[0].strict);
+  EXPECT_EQ(request.tools_text.find("strict"), std::string::npos);
+  EXPECT_EQ(request.tool_choice, ToolChoice::required);
+  EXPECT_EQ(request.thinking, true);
+  EXPECT_EQ(request.thinking_budget, 9);
+  EXPECT_EQ(request.top_logprobs, 2);
+}
+
+TEST(Request, WrongOnesAreRefusedWithTheirStatus) {
+  const std::string user = R"("messages": [{"role": "user", "content": "x"}])";
+  EXPECT_EQ(status_of("{" + user + "}"), 200);
+  EXPECT_EQ(status_of("{" + user), 400);
+  EXPECT_EQ(status_of("{}"), 400);
+  EXPECT_EQ(status_of("{" + user + R"(, "n": "2"})"), 400);
+  EXPECT_EQ(status_of("{" + user + R"(, "n": 2.5})"), 400);
+  EXPECT_EQ(status_of("{" + user + R"(, "n": 0})"), 422);
+  EXPECT_EQ(status_of("{" + user + R"(, "max_tokens": 1e400})"), 400);
+  EXPECT_EQ(status_of("{" + user + R"(, "tool_choice": "required"})"), 422);
+  EXPECT_EQ(status_of(R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})"),
+            422);
+  EXPECT_EQ(status_of(R"({"messages": [{"role": "user", "content": "\ud800"}]})"), 400);
+  EXPECT_EQ(status_of(std::string(100, '[') + std::string(100, ']')), 400);
+  std::string wide = "{";
+  for (int i = 0; i < 2000; ++i) wide += "\"" + std::to_string(i) + "\": 1, ";
+  EXPECT_EQ(status_of(wide + user + "}"), 400);
+}
+
+TEST(Request, OtherSpellingsBecomeChats) {
+  const Json messages = Json::parse(R"({"max_tokens": 3, "system": "s", "messages": [
+    {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "r"},
+                                 {"type": "text", "text": "u"}]}]})");
+  const ChatRequestBody chat = parse_chat_request(chat_body_of_messages(messages));
+  ASSERT_EQ(chat.messages.size(), 4u);
+  EXPECT_EQ(chat.messages[0].role, "system");
+  EXPECT_EQ(chat.messages[1].tool_calls[0].arguments, R"({"a":1})");
+  EXPECT_EQ(chat.messages[2].role, "tool");
+  EXPECT_EQ(chat.messages[3].content, "u");
+  const Json responses = Json::parse(R"({"input": [{"role": "user", "content": "u"},
+    {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "c", "output": "r"}], "max_output_tokens": 4})");
+  const ChatRequestBody same = parse_chat_request(chat_body_of_responses(responses));
+  ASSERT_EQ(same.messages.size(), 3u);
+  EXPECT_EQ(same.messages[1].tool_calls[0].id, "c");
+  EXPECT_EQ(same.max_tokens, 4);
+  EXPECT_THROW(chat_body_of_responses({{"input", "x"}, {"previous_response_id", "r"}}), ApiError);
+}
+
+TEST(Response, ACompletionComesBackAsItWasWritten) {
+  ChatCompletion completion;
+  completion.head = {"id", "model", 5};
+  ChatChoice choice;
+  choice.message.content = "a\"b\n";
+  choice.message.reasoning_content = "r";
+  choice.message.tool_calls = {{"c", "f", "{}"}};
+  choice.finish_reason = "tool_calls";
+  completion.choices = {choice};
+  completion.usage = {10, 5, 4, 3};
+  const ChatCompletion back = parse_chat_completion(Json::parse(to_text(to_json(completion))));
+  EXPECT_EQ(back.choices[0].message.content, "a\"b\n");
+  EXPECT_EQ(back.choices[0].message.reasoning_content, "r");
+  EXPECT_EQ(back.choices[0].message.tool_calls[0].name, "f");
+  EXPECT_EQ(back.usage.cached_tokens, 4);
+  EXPECT_EQ(back.usage.reasoning_tokens, 3);
+}
+
+}  // namespace
+}  // namespace minke
