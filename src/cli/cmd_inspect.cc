@@ -23,8 +23,6 @@ struct Arguments {
   bool tensors = false, json = false;
 };
 
-double gibibytes(int64_t bytes) { return static_cast<double>(bytes) / 1073741824.0; }
-
 std::string architecture_of(const ModelConfig& config) {
   return Json::parse(write_model_config(config)).at("model_type").get<std::string>();
 }
@@ -68,12 +66,13 @@ Json memory_json(const Arguments& a, const ModelSource& source) {
   options.max_tokens = a.context;
   const ModelConfig& config = source.config();
   const DType compute = options.compute.value_or(source.dtype());
-  const MemoryPlan plan = plan_memory(config, source, compute, options, source.where());
   const int64_t granted = machine().memory_bytes;
+  const MemoryPlan plan = plan_within(config, source, compute, options, source.where(), granted);
   const bool fits = plan.total() <= granted;
   Json memory = {{"compute", compute == DType::f32 ? "f32" : "bf16"},
                  {"context", plan.max_tokens},
                  {"total_bytes", plan.total()},
+                 {"weights", plan.map_weights ? "mapped" : "packed"},
                  {"weight_bytes", plan.weights},
                  {"cache_bytes", plan.cache},
                  {"scratch_bytes", plan.scratch},
@@ -148,11 +147,11 @@ void print(const Arguments& a, const Json& m) {
   const Json& memory = m["memory"];
   const auto gib = [&](const char* key) { return gibibytes(memory[key].get<int64_t>()); };
   line("memory",
-       fmt::format("{:.2f} GiB with {} tokens of context ({}): weights {:.2f}, cache {:.2f}, "
+       fmt::format("{:.2f} GiB with {} tokens of context ({}): {} weights {:.2f}, cache {:.2f}, "
                    "scratch {:.2f}",
                    gib("total_bytes"), with_commas(memory["context"]),
-                   memory["compute"].get<std::string>(), gib("weight_bytes"), gib("cache_bytes"),
-                   gib("scratch_bytes")));
+                   memory["compute"].get<std::string>(), memory["weights"].get<std::string>(),
+                   gib("weight_bytes"), gib("cache_bytes"), gib("scratch_bytes")));
   line("cache", fmt::format("{} bytes for a token", with_commas(memory["cache_bytes_per_token"])));
   const std::string verdict = memory["fits"].get<bool>()
                                   ? fmt::format("yes; a context of {} tokens fits at most",

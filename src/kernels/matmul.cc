@@ -45,6 +45,25 @@ double work_of(std::span<const Tensor> a, std::span<const PackedMatrix> b) {
   return work;
 }
 
+// What a product has to read of a matrix at least.
+int64_t bytes_of(const PackedMatrix& b) {
+  return b.is_mapped() ? b.mapped.rows * b.mapped.row_bytes() : b.storage.bytes();
+}
+
+// The reference takes packed matrices only: a mapped one is packed for the call.
+void multiply_reference(std::span<const Tensor> c, std::span<const Tensor> a,
+                        std::span<const PackedMatrix> b, bool accumulate) {
+  for (size_t i = 0; i < b.size(); ++i) {
+    Arena arena(b[i].is_mapped() ? b[i].storage.bytes() + 64 : 0);
+    PackedMatrix packed = b[i];
+    if (b[i].is_mapped()) {
+      packed = allocate_packed(arena, b[i].packing, b[i].rows, b[i].inner);
+      pack_stored(packed, b[i].mapped);
+    }
+    ref::matmul_batched(c.subspan(i, 1), a.subspan(i, 1), {&packed, 1}, accumulate);
+  }
+}
+
 void check_product(const Tensor& c, const Tensor& a, const PackedMatrix& b) {
   require(c.rows() == a.rows() && c.columns() == b.rows && a.columns() == b.inner,
           "c {} = a {} times a packed matrix [{}, {}]", c, a, b.rows, b.inner);
@@ -115,6 +134,15 @@ PackedMatrix allocate_packed(Arena& arena, DType dtype, int64_t rows, int64_t in
   return allocate_packed(arena, dtype == DType::bf16 ? Packing::bf16 : Packing::f32, rows, inner);
 }
 
+PackedMatrix map_stored(const StoredMatrix& matrix, Packing packing) {
+  require(!is_integer(packing) || packing_of(matrix.format, DType::bf16) == packing,
+          "{} cannot be packed as {}", block_format_name(matrix.format), packing_name(packing));
+  Arena counting = Arena::counting();
+  PackedMatrix b = allocate_packed(counting, packing, matrix.rows, matrix.columns);
+  b.mapped = matrix;
+  return b;
+}
+
 void pack_stored(const PackedMatrix& packed, const StoredMatrix& matrix, int64_t row_offset) {
   require(
       matrix.columns == packed.inner && row_offset >= 0 && row_offset + matrix.rows <= packed.rows,
@@ -156,7 +184,7 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
           c.size(), a.size(), b.size());
   int64_t bytes = 0;
   for (size_t i = 0; i < b.size(); ++i) {
-    bytes += b[i].storage.bytes();
+    bytes += bytes_of(b[i]);
     check_matrix(c[i], "c");
     check_matrix(a[i], "a");
     check_product(c[i], a[i], b[i]);
@@ -166,7 +194,7 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
   }
   bytes_read.fetch_add(bytes, std::memory_order_relaxed);
   const ProfileScope scope("product", limit_of(b), work_of(a, b));
-  (use_reference() ? ref::matmul_batched : cpu::matmul_batched)(c, a, b, accumulate);
+  (use_reference() ? multiply_reference : cpu::matmul_batched)(c, a, b, accumulate);
 }
 
 int64_t packed_bytes_read() { return bytes_read.load(std::memory_order_relaxed); }

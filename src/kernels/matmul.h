@@ -47,12 +47,17 @@ Packing packing_of(BlockFormat format, DType compute);
 constexpr bool is_integer(Packing packing) { return packing > Packing::bf16; }
 std::string_view packing_name(Packing packing);
 
-// A matrix B [rows, inner] in the kernels' layout, for a·Bᵀ. Does not own its storage.
+// A matrix B [rows, inner] in the kernels' layout, for a·Bᵀ. Does not own its storage. A mapped one
+// has no storage: products read the stored matrix and pack what a task needs for its own time,
+// which takes longer and gives the same bits.
 struct PackedMatrix {
   int64_t rows = 0;   // columns of the product
   int64_t inner = 0;  // the dimension summed over
   Packing packing = Packing::f32;
   Tensor storage;  // f32 or bf16 as the packing; i32 for integer packings, whose bytes it holds
+  StoredMatrix mapped = {};  // of a mapped one: read by every product, so it must stay where it is
+
+  bool is_mapped() const { return mapped.data != nullptr; }
 };
 
 // Storage for a packed matrix, to be filled by pack_stored(), pack() or pack_transposed(). The
@@ -64,6 +69,9 @@ PackedMatrix allocate_packed(Arena& arena, DType dtype, int64_t rows, int64_t in
 // packing takes every format (numbers are dequantised, then rounded); an integer packing only those
 // that packing_of() names it for.
 void pack_stored(const PackedMatrix& packed, const StoredMatrix& matrix, int64_t row_offset = 0);
+
+// A mapped matrix, complete without packing.
+PackedMatrix map_stored(const StoredMatrix& matrix, Packing packing);
 
 // pack() and pack_transposed() are for plain packings.
 // Fills `packed` [N, K] from `weight` [N, K] (f32 or bf16, rows may be strided). Rows of `weight`
@@ -88,7 +96,7 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
 void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
                     std::span<const int64_t> offsets, bool accumulate = false);
 
-// Bytes of packed matrices that the products of this process have taken, each matrix once a call:
+// Bytes of packed or mapped matrices that the products of this process took, each once a call:
 // what a forward pass has to read at least. For measurements.
 int64_t packed_bytes_read();
 

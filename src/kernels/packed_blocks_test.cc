@@ -175,6 +175,34 @@ TEST_F(PackedBlocksTest, ProductHasTheBitsOfTheReference) {
     }
 }
 
+// A mapped matrix is packed anew by every task.
+TEST_F(PackedBlocksTest, MappedProductsHaveTheBitsOfPackedOnes) {
+  std::vector<BlockFormat> formats(std::begin(integer_formats), std::end(integer_formats));
+  formats.insert(formats.end(), std::begin(plain_formats), std::end(plain_formats));
+  const auto check = [](BlockFormat format, const Case& s, Packing packing) {
+    const int64_t mark = arena().mark();
+    const RandomWeight w(format, s.n, s.k, s.m % 2 == 1);
+    const Tensor a = random_matrix(s.m, s.k, bf16, 1);
+    const PackedMatrix mapped = map_stored(w.matrix, packing);
+    const auto compare = [&] {
+      const Tensor want = random_matrix(s.m, s.n, f32, 2), c = random_matrix(s.m, s.n, f32, 2);
+      matmul(want, a, packed(w.matrix, packing), s.m % 3 == 0);
+      matmul(c, a, mapped, s.m % 3 == 0);
+      expect_same_bits(c, want);
+    };
+    each_isa(compare);
+    with_isa(Isa::reference, compare);
+    arena().release(mark);
+  };
+  for (const BlockFormat format : formats)
+    for (const Case& s : {Case{1, 300, 256}, Case{3, 17, 512}, Case{40, 33, 256}}) {
+      SCOPED_TRACE(fmt::format("{}: {} x {} x {}", block_format_name(format), s.m, s.n, s.k));
+      check(format, s, packing_of(format, bf16));
+      check(format, s, Packing::f32);
+    }
+  check(BlockFormat::bf16, {2, 19, 37}, Packing::bf16);
+}
+
 // Rounding the activations is all that an integer packing changes.
 TEST_F(PackedBlocksTest, IntegerProductIsCloseToThatOfNumbers) {
   for (const BlockFormat format : integer_formats) {

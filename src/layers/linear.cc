@@ -29,7 +29,7 @@ Tensor joined_bias(const Tensor& flat, const Weights& weights,
 Linear::Linear(const LayerBuilder& builder, std::initializer_list<std::string> names, DType dtype) {
   if (builder.weights.stays_in_source()) {
     for (const std::string& name : names) stored.push_back(builder.weights.stored(name));
-    allocate_stored(builder.arena, dtype);
+    allocate_stored(builder, dtype);
     bias = joined_bias(builder.weights.flat_weights(), builder.weights, names, out_features());
     return;
   }
@@ -43,8 +43,13 @@ Linear::Linear(const LayerBuilder& builder, std::initializer_list<std::string> n
     backward = allocate_packed(builder.arena, dtype, weight.columns(), weight.rows());
 }
 
-void Linear::allocate_stored(Arena& arena, DType dtype) {
+void Linear::allocate_stored(const LayerBuilder& builder, DType dtype) {
+  Arena& arena = builder.arena;
   const auto packing = [&](const StoredMatrix& m) { return packing_of(m.format, dtype); };
+  if (builder.map_weights) {
+    for (const StoredMatrix& m : stored) forward.push_back(map_stored(m, packing(m)));
+    return;
+  }
   const bool joined = std::all_of(stored.begin(), stored.end(), [&](const StoredMatrix& m) {
     return packing(m) == packing(stored[0]);
   });
@@ -71,7 +76,7 @@ void Linear::refresh() const {
     return;
   }
   int64_t row = 0;
-  for (size_t i = 0; i < stored.size(); ++i) {
+  for (size_t i = 0; i < stored.size() && !forward[0].is_mapped(); ++i) {
     const bool joined = forward.size() == 1;
     pack_stored(forward[joined ? 0 : i], stored[i], joined ? row : 0);
     row += stored[i].rows;

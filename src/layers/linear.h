@@ -20,12 +20,13 @@ struct LayerBuilder {
   DType compute;
   bool training;
   bool recompute;  // backward recomputes norms, up-projections and SwiGLU instead of keeping them
+  bool map_weights = false;  // products read the source's matrices instead of packed copies
 };
 
 // A weight in the kernels' layout. In training: the f32 weight, joined of several where they share
 // an input, and its copies, which refresh() makes anew after the weight has changed. In inference:
 // the stored matrices and one packed copy; matrices of different packings that are joined have a
-// copy each. Copyable view; the arenas own everything.
+// copy each, and mapped ones none. Copyable view; the arenas own everything.
 struct Linear {
   Tensor weight, gradient;            // f32 [out, in]; training only
   Tensor bias, bias_gradient;         // f32 [out]; empty without
@@ -45,7 +46,7 @@ struct Linear {
   void refresh() const;
 
  private:
-  void allocate_stored(Arena& arena, DType dtype);
+  void allocate_stored(const LayerBuilder& builder, DType dtype);
 };
 
 // y (+)= x·Wᵀ + b.

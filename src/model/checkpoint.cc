@@ -38,7 +38,7 @@ fs::path resolve_model_directory(const fs::path& path) {
 }
 
 StoredModel inspect_model(const fs::path& directory) {
-  StoredModel model{load_model_config(directory), DType::bf16};
+  StoredModel model{load_model_config(directory)};
   const SafetensorsReader files(directory);
   const int64_t depth = stored_mtp_depth(model.config, files);
   if (depth < model.config.num_nextn_predict_layers) {
@@ -46,10 +46,8 @@ StoredModel inspect_model(const fs::path& directory) {
          directory.string(), model.config.num_nextn_predict_layers, depth);
     model.config.num_nextn_predict_layers = depth;
   }
-  const StoredTensor* embedding = files.find("model.embed_tokens.weight");
-  if (!embedding)
+  if (!files.find("model.embed_tokens.weight"))
     fail("{}: no tensor model.embed_tokens.weight; is this a language model?", directory.string());
-  if (embedding->dtype == FileDType::f32) model.dtype = DType::f32;
   return model;
 }
 

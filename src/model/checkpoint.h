@@ -11,7 +11,6 @@ namespace minke {
 // What a directory holds, known before anything is loaded.
 struct StoredModel {
   ModelConfig config;  // without the MTP modules for which the files have no tensors
-  DType dtype;         // f32 if the embedding is stored as F32, otherwise bf16
 };
 
 // The Hugging Face directory that `path` means: itself, or the newest checkpoint's model of a run.

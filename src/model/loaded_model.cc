@@ -12,8 +12,6 @@
 namespace minke {
 namespace {
 
-double gibibytes(int64_t bytes) { return static_cast<double>(bytes) / 1073741824.0; }
-
 // Rows of a batch whose logits are wanted, one after the other.
 Tensor gather_rows(const Tensor& hidden, std::span<const int32_t> rows, Arena& arena) {
   const Tensor chosen =
@@ -57,11 +55,13 @@ void LoadedModel::build(const WeightSource& source, const LoadOptions& options,
 
 void LoadedModel::plan(const WeightSource& source, const LoadOptions& options,
                        const std::string& name) {
-  plan_ = plan_memory(config_, source, compute_, options, name);
+  const int64_t granted = options.memory_bytes ? options.memory_bytes : machine().memory_bytes;
+  plan_ = plan_within(config_, source, compute_, options, name, granted);
   if (!options.quiet)
-    info("memory plan: {:.2f} GiB for {} with {} tokens of context", gibibytes(plan_.total()), name,
-         plan_.pages * page_tokens);
-  const int64_t granted = machine().memory_bytes;
+    info("memory plan: {:.2f} GiB for {} with {} tokens of context, weights {}",
+         gibibytes(plan_.total()), name, plan_.pages * page_tokens,
+         plan_.map_weights ? "mapped from the file (packed ones would not fit), which is slower"
+                           : "packed for the kernels");
   if (plan_.total() > granted)
     fail("{} needs {:.2f} GiB, this machine grants {:.2f} GiB; {}", name, gibibytes(plan_.total()),
          gibibytes(granted), what_would_fit(config_, source, compute_, options, granted));

@@ -28,6 +28,7 @@ class LoadedModel {
   int64_t batch_tokens() const { return plan_.batch_tokens; }
   int64_t batch_logits() const { return plan_.batch_logits; }
   int64_t planned_bytes() const { return plan_.total(); }
+  bool has_mapped_weights() const { return plan_.map_weights; }
   // The tokenizer beside the model; an Error if there is none.
   const Tokenizer& tokenizer();
 

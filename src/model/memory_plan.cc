@@ -9,8 +9,6 @@
 namespace minke {
 namespace {
 
-double gibibytes(int64_t bytes) { return static_cast<double>(bytes) / 1073741824.0; }
-
 // The largest forward pass of either form.
 void count_forward(const Transformer& model, const MemoryPlan& plan, std::span<const KvPages> pools,
                    const KvPages& draft_pool, Arena& counting) {
@@ -80,12 +78,13 @@ class QuantizedSource : public WeightSource {
 int64_t MemoryPlan::cache_bytes_per_token() const { return cache / (pages * page_tokens); }
 
 ModelOptions inference_options(DType compute, const MemoryPlan& plan, const LoadOptions& options) {
-  return {compute, false, false, 1, plan.max_tokens, options.drafts};
+  return {compute, false, false, 1, plan.max_tokens, options.drafts, plan.map_weights};
 }
 
 MemoryPlan plan_memory(const ModelConfig& config, const WeightSource& source, DType compute,
-                       const LoadOptions& options, const std::string& name) {
+                       const LoadOptions& options, const std::string& name, bool map_weights) {
   MemoryPlan plan = plan_sizes(config, options, name);
+  plan.map_weights = map_weights;
   Arena counting = Arena::counting();
   const Weights weights(config, counting, source);
   const Transformer model(config, weights, counting, inference_options(compute, plan, options));
@@ -101,6 +100,14 @@ MemoryPlan plan_memory(const ModelConfig& config, const WeightSource& source, DT
   count_forward(model, plan, pools, draft_pool, counting);
   plan.scratch = counting.high_water() - plan.weights - plan.cache;
   return plan;
+}
+
+MemoryPlan plan_within(const ModelConfig& config, const WeightSource& source, DType compute,
+                       const LoadOptions& options, const std::string& name, int64_t bytes) {
+  const MemoryPlan packed = plan_memory(config, source, compute, options, name);
+  if (packed.total() <= bytes) return packed;
+  const MemoryPlan mapped = plan_memory(config, source, compute, options, name, true);
+  return mapped.total() <= bytes ? mapped : packed;
 }
 
 int64_t largest_context(const ModelConfig& config, const WeightSource& source, DType compute,

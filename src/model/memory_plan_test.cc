@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "base/error.h"
 #include "config/presets.h"
 #include "model/inspect.h"
@@ -78,6 +80,30 @@ TEST(MemoryPlan, IsWhatALoadedModelTakes) {
     EXPECT_EQ(LoadedModel(golden / name, options).planned_bytes(), plan.total());
     options.max_tokens = source.config().max_position_embeddings + 1;
     EXPECT_THROW(plan_memory(source.config(), source, source.dtype(), options, "x"), Error);
+  }
+}
+
+// Where packed weights do not fit, they stay in the files: less memory, the same bits.
+TEST(MemoryPlan, WeightsAreMappedWhereMemoryIsShort) {
+  for (const char* name : {"v3", "llama", "qwen3_yarn"}) {
+    LoadOptions options = with_context(64);
+    options.quiet = true;
+    options.drafts = true;
+    LoadedModel packed(golden / name, options);
+    EXPECT_FALSE(packed.has_mapped_weights());
+    options.memory_bytes = packed.planned_bytes() - 1;
+    LoadedModel mapped(golden / name, options);
+    EXPECT_TRUE(mapped.has_mapped_weights());
+    EXPECT_LE(mapped.planned_bytes(), options.memory_bytes);
+
+    const std::vector<int32_t> tokens = {1, 5, 2, 7}, pages = {0}, rows = {0, 3};
+    const std::vector<BatchSegment> segments = {{0, 4, 0, pages, AttentionForm::expanded}};
+    const Tensor want = packed.forward(tokens, segments, rows);
+    const Tensor got = mapped.forward(tokens, segments, rows);
+    EXPECT_EQ(std::memcmp(want.data, got.data, static_cast<size_t>(want.bytes())), 0) << name;
+
+    options.memory_bytes = 1000;
+    EXPECT_THROW(LoadedModel(golden / name, options), Error);
   }
 }
 

@@ -31,7 +31,13 @@ namespace {
 
 LayerBuilder builder_of(const ModelConfig& config, const Weights& weights, Arena& arena,
                         const ModelOptions& options) {
-  return {config, weights, arena, options.compute, options.training, options.recompute};
+  return {config,
+          weights,
+          arena,
+          options.compute,
+          options.training,
+          options.recompute,
+          options.map_weights};
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct ModelOptions {
   int64_t tokens = 1;         // rows of the largest micro-batch; training only
   int64_t max_positions = 1;  // rotary table
   bool drafts = false;        // inference: with the first MTP module, if there is one
+  bool map_weights = false;   // inference: see LayerBuilder
 };
 
 // Consecutive tokens of one document, which see each other and nothing else; their positions begin

@@ -14,7 +14,7 @@
 namespace minke::cpu {
 namespace {
 
-enum Slot : int { rounded_slot = 12, tile_slot };
+enum Slot : int { rounded_slot = 12, tile_slot, mapped_slot };
 
 const IntegerKernels& integer_kernels() {
 #if defined(__x86_64__)
@@ -104,6 +104,15 @@ class SumTile {
   float* scratch_ = nullptr;
 };
 
+// The panels of rows [begin, end), begin a multiple of 16; of a mapped matrix in scratch.
+const char* panels_of(const PackedMatrix& b, int64_t panel, int64_t begin, int64_t end) {
+  if (!b.is_mapped())
+    return reinterpret_cast<const char*>(b.storage.data) + begin / panel_width * panel;
+  char* out = scratch(mapped_slot, round_up(end - begin, panel_width) / panel_width * panel);
+  pack_mapped_panels(b, begin, end, out);
+  return out;
+}
+
 // A product whose rows fit in the second cache, or that is cut along the inner dimension so that
 // they do.
 void multiply_in_blocks(const IntegerKernels& k, Packing packing, PackedProduct t) {
@@ -153,7 +162,7 @@ void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
     t.panels = round_up(column_end - column, panel_width) / panel_width;
     t.groups = inner / integer_group;
     t.a = part_of(rounded, begin[i] + row, 0);
-    t.b = reinterpret_cast<const char*>(b[i].storage.data) + column / panel_width * panel;
+    t.b = panels_of(b[i], panel, column, column_end);
     t.b_panel = panel;
     t.c = tile.sums;
     t.c_row = tile.stride;

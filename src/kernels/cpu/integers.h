@@ -45,6 +45,9 @@ extern const IntegerKernels avx2_integers, avx512_integers, vnni_integers;
 // Arguments are checked by the caller.
 void pack_integers(const PackedMatrix& packed, const StoredMatrix& matrix, int64_t row_offset);
 
+// The panels of a mapped matrix's rows [begin, end), begin a multiple of 16; by the calling thread.
+void pack_mapped_panels(const PackedMatrix& mapped, int64_t begin, int64_t end, char* out);
+
 // Products of checked arguments, all of one packing; as matmul_batched() of kernels/matmul.h.
 void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
                      std::span<const PackedMatrix> b, bool accumulate);

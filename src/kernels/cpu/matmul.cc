@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t block_bytes = 2048;  // of one row's inner dimension in a block of the product
 
-enum Slot : int { left_slot = 1, right_slot, sums_slot };
+enum Slot : int { left_slot = 1, right_slot, sums_slot, mapped_slot = 14 };
 
 char* at(const Tensor& t, int64_t row, int64_t column) {
   return reinterpret_cast<char*>(t.data) + (row * t.row_stride() + column) * dtype_bytes(t.dtype);
@@ -167,6 +167,25 @@ Tensor rows_of_numbers(const Arithmetic& math, const StoredMatrix& matrix, int64
   return {memory, dtype, {end - begin, matrix.columns}};
 }
 
+// The panels of rows [begin, end), begin a multiple of 16; of a mapped matrix in scratch.
+const char* panels_of(const Arithmetic& math, const PackedMatrix& b, int64_t begin, int64_t end) {
+  const int64_t panel = math.bytes(panel_elements(b));
+  if (!b.is_mapped())
+    return reinterpret_cast<const char*>(b.storage.data) + begin / panel_width * panel;
+  const int64_t rows = end - begin, bytes = round_up(rows, panel_width) / panel_width * panel;
+  char* out = scratch(mapped_slot, bytes);
+  const bool padded = rows % panel_width != 0 || math.bytes(b.inner) * panel_width != panel;
+  if (padded) std::memset(out, 0, static_cast<size_t>(bytes));
+  PackedMatrix part = b;
+  part.rows = rows;
+  part.storage.data = reinterpret_cast<std::byte*>(out);
+  for (int64_t r = begin; r < end; r += panel_width) {
+    const int64_t last = std::min(r + panel_width, end);
+    pack_rows(math, part, rows_of_numbers(math, b.mapped, r, last), r - begin, 0, last - r);
+  }
+  return out;
+}
+
 }  // namespace
 
 void pack(const PackedMatrix& packed, const Tensor& weight, int64_t row_offset) {
@@ -220,8 +239,7 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
   tiling.run(rows_in_all * inner * columns,
              [&](int64_t i, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
                const int64_t panel = math.bytes(panel_elements(b[i])), rows = row_end - row;
-               const char* panels =
-                   reinterpret_cast<const char*>(b[i].storage.data) + column / panel_width * panel;
+               const char* panels = panels_of(math, b[i], column, column_end);
                Destination tile(math.k, c[i], row, column, rows, column_end - column, accumulate,
                                 inner <= block);
                for (int64_t k = 0; k < inner; k += block) {

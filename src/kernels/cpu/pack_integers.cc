@@ -120,6 +120,13 @@ StoredMatrix stored_rows(const StoredMatrix& matrix, int64_t begin, int64_t end)
 
 }  // namespace
 
+void pack_mapped_panels(const PackedMatrix& mapped, int64_t begin, int64_t end, char* out) {
+  const int64_t panel = panel_bytes(integer_scheme(mapped.packing), mapped.inner);
+  PanelPacker packer(mapped, mapped.mapped);
+  for (int64_t r = begin; r < end; r += panel_width, out += panel)
+    packer.pack(r, std::min(r + panel_width, end), out);
+}
+
 void pack_integers(const PackedMatrix& packed, const StoredMatrix& matrix, int64_t row_offset) {
   constexpr int64_t rows_per_task = 4 * panel_width;
   const int64_t panel = panel_bytes(integer_scheme(packed.packing), packed.inner);
