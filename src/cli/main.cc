@@ -43,6 +43,7 @@ void add_commands(CLI::App& app) {
   add_tokenizer_command(app);
   add_data_command(app);
   add_train_command(app);
+  add_grpo_command(app);
   add_generate_command(app);
   add_chat_command(app);
   add_serve_command(app);

@@ -232,6 +232,7 @@ bool Engine::take_token(Sequence& sequence, std::span<const float> logits, Token
   const Request& request = sequence.request;
   const TokenMask* mask = request.grammar ? &request.grammar->allowed() : nullptr;
   const int32_t token = sequence.sampler.choose(logits, sequence.answer_size(), mask);
+  if (request.on_choice) request.on_choice(logits, token);
   const bool eos = !request.ignore_eos && token == tokenizer_.eos_id();
   if (eos || std::count(request.stop_tokens.begin(), request.stop_tokens.end(), token)) {
     event.finish = FinishReason::stop;

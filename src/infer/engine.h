@@ -71,6 +71,9 @@ struct Request {
   // model whose batch_logits() is more than the answers that grow at once take.
   bool prompt_log_probabilities = false;
   std::shared_ptr<TokenGrammar> grammar;
+  // Called inside step() with each chosen token, the one that ends the text included, and the
+  // logits (f32 [vocab]) that it was chosen by.
+  std::function<void(std::span<const float> logits, int32_t token)> on_choice;
   // Called inside step(), never after a finish.
   std::function<void(const TokenEvent& event)> on_tokens;
 };

@@ -1,0 +1,321 @@
+#include "post/grpo.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "base/machine.h"
+#include "base/random.h"
+#include "plan/flops.h"
+#include "text/special_tokens.h"
+
+namespace minke {
+namespace {
+
+RolloutOptions rollout_options(const GrpoConfig& config, int64_t sequences) {
+  return {config.rollout.max_prompt_tokens, config.rollout.max_tokens, sequences,
+          config.rollout.mode == RolloutMode::exact};
+}
+
+TrainableOptions trainable_options(const GrpoConfig& config, const ModelConfig& model) {
+  TrainableOptions options;
+  options.model = model;
+  options.compute = config.compute;
+  options.optimizer = config.optimizer;
+  options.tokens = config.update.micro_batch_tokens;
+  options.max_positions = config.rollout.max_prompt_tokens + config.rollout.max_tokens;
+  options.seed = config.seed;
+  return options;
+}
+
+// Operations of forward passes over the tokens of a step.
+double forward_flops(const ModelConfig& model, int64_t tokens, double length) {
+  return static_cast<double>(tokens) *
+         forward_flops_per_token(model, std::max<int64_t>(1, std::llround(length)), false);
+}
+
+}  // namespace
+
+void AnswerStatistics::add(const GroupSample& sample) {
+  const Answer& answer = sample.answer;
+  ++answers;
+  reward += sample.verdict.reward;
+  correct += sample.verdict.correct;
+  formatted += sample.verdict.formatted;
+  judge_failures += sample.verdict.failed;
+  truncated += answer.truncated;
+  thinks += answer.text.find(special::think_end) != std::string::npos;
+  length += static_cast<double>(answer.size());
+  for (const float log_probability : answer.log_probabilities) entropy -= log_probability;
+}
+
+void AnswerStatistics::finish() {
+  entropy /= std::max(1.0, length);
+  for (double* sum : {&reward, &correct, &formatted, &truncated, &thinks, &length})
+    *sum /= static_cast<double>(std::max<int64_t>(1, answers));
+}
+
+GrpoTrainer::GrpoTrainer(GrpoConfig config, Group& group, bool resuming)
+    : config_(std::move(config)),
+      source_(ModelSource::open(config_.model)),
+      tokenizer_(source_.tokenizer()),
+      task_(make_task(config_.task)),
+      reward_(make_reward(config_.reward, config_.sandbox)) {
+  judge_ = std::make_unique<VerdictJournal>(*reward_, fs::path(config_.output) / "verdicts.jsonl",
+                                            resuming);
+  held_out_ = distinct_problems(*task_, TaskSplit::test,
+                                static_cast<uint64_t>(config_.evaluation.problems));
+  model_ = std::make_unique<TrainableModel>(trainable_options(config_, source_.config()), group);
+  model_->load(source_);
+  weights_ = std::make_unique<FlatSource>(model_->weights());
+  const ModelConfig& model = model_->options().model;
+  rollout_ = std::make_unique<Rollout>(model, *weights_, model_->compute(), tokenizer_,
+                                       rollout_options(config_, config_.rollout.sequences));
+  sampler_ = std::make_unique<GroupSampler>(config_, *task_, *judge_, tokenizer_, *rollout_);
+  if (config_.loss.kl_coefficient <= 0) return;
+  const Tensor& flat = model_->weights().flat_weights();
+  reference_arena_ = Arena(flat.bytes() + 4096);
+  const Tensor copy = reference_arena_.allocate(DType::f32, {flat.size()});
+  std::memcpy(copy.data, flat.data, static_cast<size_t>(flat.bytes()));
+  reference_weights_ = std::make_unique<Weights>(model_->weights().over(copy));
+  reference_source_ = std::make_unique<FlatSource>(*reference_weights_);
+  constexpr int64_t sequences = 16;
+  reference_ = std::make_unique<Rollout>(model, *reference_source_, model_->compute(), tokenizer_,
+                                         rollout_options(config_, sequences));
+}
+
+void GrpoTrainer::refresh_rollout() {
+  if (stale_) rollout_->refresh();
+  stale_ = false;
+}
+
+void GrpoTrainer::refresh_reference() {
+  const Tensor& flat = model_->weights().flat_weights();
+  std::memcpy(reference_weights_->flat_weights().data, flat.data,
+              static_cast<size_t>(flat.bytes()));
+  reference_->refresh();
+}
+
+double GrpoTrainer::learning_rate_factor() const {
+  const GrpoUpdateConfig& update = config_.update;
+  const double step = static_cast<double>(position_.step);
+  const double rise =
+      update.warmup_steps > 0 ? std::min(1.0, (step + 1) / update.warmup_steps) : 1.0;
+  const double done = config_.steps > 1 ? step / static_cast<double>(config_.steps - 1) : 0.0;
+  return rise * (1.0 + (update.final_factor - 1.0) * done);
+}
+
+GrpoStepReport GrpoTrainer::step() {
+  GrpoStepReport report;
+  const double start = now_seconds();
+  refresh_rollout();
+  on_policy_ = true;
+  const int64_t every = config_.loss.reference_every_steps;
+  if (reference_ && every > 0 && position_.step > 0 && position_.step % every == 0)
+    refresh_reference();
+  SampledGroups sampled = sampler_->sample(position_.sequences);
+  for (const AnswerGroup& group : sampled.groups) {
+    bool solved = false;
+    for (const GroupSample& sample : group.samples) {
+      report.answers.add(sample);
+      solved |= sample.verdict.correct;
+    }
+    report.pass_at_group += static_cast<double>(solved) / sampled.groups.size();
+    report.varying_groups += group.varies();
+  }
+  report.groups = static_cast<int64_t>(sampled.groups.size());
+  report.answers.finish();
+  report.rollout_tokens = sampled.tokens;
+  report.rollout_seconds = sampled.rollout_seconds;
+  report.judge_seconds = sampled.judge_seconds;
+  std::vector<Entry> entries = make_entries(sampled, report);
+  update(entries, report);
+  report.training_seconds = now_seconds() - start - report.rollout_seconds - report.judge_seconds;
+  const double length = static_cast<double>(sampled.tokens) / report.answers.answers;
+  const int64_t passes = sampled.tokens * (1 + (reference_ != nullptr)) + 3 * report.trained_tokens;
+  report.flops = forward_flops(model_->options().model, passes, length);
+  report.samples = std::move(sampled.groups);
+  ++position_.step;
+  position_.tokens += report.trained_tokens;
+  return report;
+}
+
+GrpoTrainer::Entry GrpoTrainer::make_entry(const AnswerGroup& group,
+                                           const GroupSample& sample) const {
+  Entry entry;
+  entry.prompt = static_cast<int64_t>(group.prompt.size());
+  entry.tokens = group.prompt;
+  entry.tokens.insert(entry.tokens.end(), sample.answer.tokens.begin(), sample.answer.tokens.end());
+  entry.weights.assign(static_cast<size_t>(entry.rows()), 0.0f);
+  std::fill(entry.weights.begin() + entry.prompt - 1, entry.weights.end(), 1.0f);
+  entry.sequence.advantage = sample.advantage;
+  entry.sequence.filtered = config_.loss.overlong_filter && sample.answer.truncated;
+  entry.sequence.old = sample.answer.log_probabilities;
+  return entry;
+}
+
+// With dynamic sampling only groups that vary take part, at most as many as are wanted.
+std::vector<GrpoTrainer::Entry> GrpoTrainer::make_entries(const SampledGroups& sampled,
+                                                          GrpoStepReport& report) {
+  std::vector<Entry> entries;
+  std::vector<GivenAnswer> given;
+  int64_t left = config_.rollout.dynamic_sampling ? config_.rollout.prompts : report.groups;
+  for (const AnswerGroup& group : sampled.groups) {
+    if (config_.rollout.dynamic_sampling && !group.varies()) continue;
+    if (left-- <= 0) break;
+    for (const GroupSample& sample : group.samples) {
+      entries.push_back(make_entry(group, sample));
+      given.push_back({group.prompt, sample.answer.tokens});
+    }
+  }
+  if (config_.rollout.mode == RolloutMode::fast) {
+    const auto scores = rollout_->score(given, config_.rollout.temperature);
+    double tokens = 0.0;
+    for (size_t i = 0; i < entries.size(); ++i) {
+      GrpoSequence& sequence = entries[i].sequence;
+      sequence.rollout = std::exchange(sequence.old, scores[i]);
+      for (size_t t = 0; t < sequence.old.size(); ++t) {
+        const double drift = std::abs(static_cast<double>(sequence.old[t]) - sequence.rollout[t]);
+        report.drift += drift;
+        report.largest_drift = std::max(report.largest_drift, drift);
+      }
+      tokens += static_cast<double>(sequence.old.size());
+    }
+    report.drift /= std::max(1.0, tokens);
+  }
+  if (reference_) {
+    auto scores = reference_->score(given, config_.rollout.temperature);
+    for (size_t i = 0; i < entries.size(); ++i)
+      entries[i].sequence.reference = std::move(scores[i]);
+  }
+  return entries;
+}
+
+// Without a KL term an answer without an advantage has no gradient.
+bool GrpoTrainer::learns_from(const Entry& entry) const {
+  return !entry.sequence.filtered && (reference_ || entry.sequence.advantage != 0);
+}
+
+void GrpoTrainer::update(std::vector<Entry>& entries, GrpoStepReport& report) {
+  std::vector<Entry*> order;
+  for (Entry& entry : entries) order.push_back(&entry);
+  const size_t minibatches = static_cast<size_t>(config_.update.minibatches);
+  GrpoSums sums;
+  for (int64_t epoch = 0; epoch < config_.update.epochs; ++epoch) {
+    Random random(config_.seed ^ hash_name("minibatches"), static_cast<uint64_t>(position_.step),
+                  static_cast<uint64_t>(epoch) << 32);
+    for (size_t i = order.size(); minibatches > 1 && i > 1; --i)
+      std::swap(order[i - 1], order[random.below(i)]);
+    for (size_t m = 0; m < minibatches; ++m) {
+      const size_t begin = order.size() * m / minibatches;
+      const size_t end = order.size() * (m + 1) / minibatches;
+      run_minibatch({order.begin() + begin, order.begin() + end}, report, sums);
+    }
+  }
+  const double tokens = static_cast<double>(std::max<int64_t>(1, sums.tokens));
+  report.loss = sums.loss / std::max<int64_t>(1, config_.update.epochs * minibatches);
+  report.kl = sums.kl / tokens;
+  report.clip_fraction = static_cast<double>(sums.clipped) / tokens;
+}
+
+void GrpoTrainer::mask_off_policy(std::span<Entry*> minibatch, GrpoStepReport& report) {
+  if (config_.loss.off_policy_threshold <= 0) return;
+  refresh_rollout();
+  std::vector<GivenAnswer> given;
+  for (const Entry* entry : minibatch) {
+    const std::span<const int32_t> tokens(entry->tokens);
+    const size_t prompt = static_cast<size_t>(entry->prompt);
+    given.push_back({tokens.first(prompt), tokens.subspan(prompt)});
+  }
+  const auto scores = rollout_->score(given, config_.rollout.temperature);
+  for (size_t i = 0; i < minibatch.size(); ++i) {
+    GrpoSequence& sequence = minibatch[i]->sequence;
+    sequence.masked = is_off_policy(config_.loss, sequence, scores[i]);
+    report.masked_answers += sequence.masked;
+  }
+}
+
+void GrpoTrainer::run_minibatch(std::span<Entry*> minibatch, GrpoStepReport& report,
+                                GrpoSums& sums) {
+  mask_off_policy(minibatch, report);
+  std::vector<GrpoSequence> sequences;
+  std::vector<Entry*> learning;
+  for (Entry* entry : minibatch) {
+    sequences.push_back(entry->sequence);
+    if (learns_from(*entry)) learning.push_back(entry);
+  }
+  if (learning.empty()) return;
+  const GrpoLoss loss(config_.loss, static_cast<double>(config_.rollout.max_tokens), sequences);
+  const double loss_before = sums.loss;
+  model_->begin_step();
+  for (size_t begin = 0, end = 0; begin < learning.size(); begin = end) {
+    int64_t rows = 0;
+    while (end < learning.size() &&
+           rows + learning[end]->rows() <= config_.update.micro_batch_tokens)
+      rows += learning[end++]->rows();
+    run_micro_batch({learning.begin() + begin, learning.begin() + end}, loss, sums);
+    report.trained_tokens += rows;
+  }
+  const double factor = learning_rate_factor();
+  const UpdateReport done = model_->apply({factor, 0.0, std::isfinite(sums.loss - loss_before)});
+  report.gradient_norm = done.gradient_norm;
+  report.learning_rate = config_.optimizer.learning_rate * factor;
+  report.skipped_updates += done.skipped;
+  position_.skipped += done.skipped;
+  ++report.updates;
+  stale_ = true;
+  on_policy_ = false;
+  position_.updates = model_->updates();
+}
+
+void GrpoTrainer::run_micro_batch(std::span<Entry*> entries, const GrpoLoss& loss, GrpoSums& sums) {
+  TrainingBatch batch;
+  std::vector<std::pair<const Entry*, int64_t>> rows;  // an answer and the token predicted
+  for (const Entry* entry : entries) {
+    batch.push_back({entry->rows(), entry->tokens, entry->weights});
+    for (int64_t r = 0; r < entry->rows(); ++r) rows.emplace_back(entry, r + 1 - entry->prompt);
+  }
+  const bool exact = on_policy_ && config_.rollout.mode == RolloutMode::exact;
+  TargetLogProbability objective(
+      batch_rows(batch), config_.rollout.temperature, [&](int64_t row, float log_pi) {
+        const auto& [entry, t] = rows[static_cast<size_t>(row)];
+        if (exact && log_pi != entry->sequence.old[static_cast<size_t>(t)])
+          fail(
+              "token {} of an answer has log-probability {} in the trainer and {} in the rollout, "
+              "expected equal bits; this is an error in Minke, rollout.mode = \"fast\" avoids it",
+              t, log_pi, entry->sequence.old[static_cast<size_t>(t)]);
+        const double before = sums.loss;
+        const double slope = loss.token(entry->sequence, t, log_pi, sums);
+        return TokenLoss{static_cast<float>(sums.loss - before), static_cast<float>(slope)};
+      });
+  model_->forward_backward(batch, objective, {});
+}
+
+AnswerStatistics GrpoTrainer::evaluate(double temperature) {
+  refresh_rollout();
+  AnswerStatistics statistics;
+  for (const GroupSample& sample : sampler_->answer(held_out_, temperature)) statistics.add(sample);
+  statistics.finish();
+  return statistics;
+}
+
+void GrpoTrainer::save() const {
+  std::vector<fs::path> files;
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"})
+    if (fs::exists(source_.path() / name)) files.push_back(source_.path() / name);
+  CheckpointContent content = model_->checkpoint_content(std::move(files));
+  if (reference_) content.state.emplace_back("reference", reference_weights_->flat_weights());
+  save_checkpoint(config_.output, position_, content, config_.checkpoint.keep);
+}
+
+void GrpoTrainer::resume(const fs::path& checkpoint) {
+  position_ = model_->resume(checkpoint);
+  if (reference_) {
+    load_checkpoint(checkpoint, {{"reference", reference_weights_->flat_weights()}});
+    reference_->refresh();
+  }
+  stale_ = true;
+}
+
+}  // namespace minke

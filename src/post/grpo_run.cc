@@ -1,0 +1,220 @@
+#include "post/grpo_run.h"
+
+#include "base/log.h"
+#include "base/machine.h"
+#include "base/threads.h"
+#include "kernels/isa.h"
+#include "kernels/peak.h"
+#include "ledger/ledger.h"
+#include "ledger/metrics.h"
+#include "ledger/version.h"
+#include "post/grpo.h"
+#include "train/progress.h"
+
+namespace minke {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json answers_json(const AnswerStatistics& s) {
+  return {{"reward", s.reward},       {"pass_at_1", s.correct}, {"formatted", s.formatted},
+          {"truncated", s.truncated}, {"thinks", s.thinks},     {"length", s.length},
+          {"entropy", s.entropy}};
+}
+
+Json step_json(const GrpoStepReport& r, const TrainPosition& position, double cost) {
+  Json line = {{"step", position.step}};
+  line.update(answers_json(r.answers));
+  line.update({{"pass_at_k", r.pass_at_group},
+               {"groups", r.groups},
+               {"varying_groups", r.varying_groups},
+               {"judge_failures", r.answers.judge_failures},
+               {"loss", r.loss},
+               {"kl", r.kl},
+               {"clip_fraction", r.clip_fraction},
+               {"masked_answers", r.masked_answers},
+               {"drift", r.drift},
+               {"largest_drift", r.largest_drift},
+               {"gradient_norm", r.gradient_norm},
+               {"learning_rate", r.learning_rate},
+               {"updates", r.updates},
+               {"skipped_updates", r.skipped_updates},
+               {"rollout_tokens", r.rollout_tokens},
+               {"trained_tokens", r.trained_tokens},
+               {"rollout_seconds", r.rollout_seconds},
+               {"judge_seconds", r.judge_seconds},
+               {"training_seconds", r.training_seconds},
+               {"flops", r.flops},
+               {"cost", cost}});
+  return line;
+}
+
+Json samples_json(const std::vector<AnswerGroup>& groups, int64_t step) {
+  constexpr size_t most_problems = 4, most_answers = 4;
+  Json problems = Json::array();
+  for (size_t g = 0; g < std::min(groups.size(), most_problems); ++g) {
+    Json answers = Json::array();
+    for (size_t i = 0; i < std::min(groups[g].samples.size(), most_answers); ++i) {
+      const GroupSample& sample = groups[g].samples[i];
+      answers.push_back({{"text", sample.answer.text},
+                         {"tokens", sample.answer.size()},
+                         {"truncated", sample.answer.truncated},
+                         {"reward", sample.verdict.reward},
+                         {"correct", sample.verdict.correct},
+                         {"note", sample.verdict.note},
+                         {"advantage", sample.advantage}});
+    }
+    problems.push_back({{"id", groups[g].problem.id},
+                        {"prompt", groups[g].problem.prompt},
+                        {"answer", groups[g].problem.answer},
+                        {"answers", std::move(answers)}});
+  }
+  return {{"step", step}, {"problems", std::move(problems)}};
+}
+
+class Run {
+ public:
+  Run(const GrpoConfig& config, const std::optional<fs::path>& checkpoint)
+      : folder_(config.output),
+        group_(make_local_group()),
+        trainer_(config, *group_, checkpoint.has_value()),
+        ledger_(checkpoint && fs::exists(folder_ / "ledger.json") ? load_ledger(folder_) : Ledger(),
+                position_after(checkpoint)),
+        metrics_(folder_ / "metrics.jsonl", checkpoint ? trainer_.position().step : -1),
+        samples_(folder_ / "samples.jsonl", checkpoint ? trainer_.position().step : -1) {
+    write_file(folder_ / "recipe.toml", write_grpo_config(config));
+    Ledger& ledger = ledger_.update();
+    ledger.name = config.name;
+    ledger.prices = config.cost;
+    ledger.peak_flops = measured_peaks().best(config.compute == ComputeDType::f32 ? "f32" : "bf16");
+    ledger.planned_memory_bytes = trainer_.model().memory_plan().total();
+    ledger.recipe_sha256 = sha256(write_grpo_config(config));
+    ledger.code_version = code_version();
+    info("model: {} parameters; {} answers a step; {} on {} threads ({})",
+         count_parameters(trainer_.model().options().model),
+         config.rollout.prompts * config.rollout.group,
+         config.compute == ComputeDType::f32 ? "f32" : "bf16", thread_count(),
+         isa_name(active_isa()));
+    if (checkpoint) info("resumed from {}", checkpoint->string());
+  }
+
+  void train() {
+    if (trainer_.position().step == 0) evaluate();
+    while (!trainer_.done()) {
+      const double start = now_seconds();
+      const GrpoStepReport report = trainer_.step();
+      count(report, now_seconds() - start);
+      const int64_t step = trainer_.position().step;
+      metrics_.write(step_json(report, trainer_.position(), ledger_.update().cost()));
+      if (step % config().samples_every_steps == 0 || step == 1 || trainer_.done())
+        samples_.write(samples_json(report.samples, step));
+      show(report);
+      if (trainer_.done() || passes(config().evaluation.every_steps)) evaluate();
+      if (trainer_.done() || passes(config().checkpoint.every_steps)) save();
+    }
+    const Ledger& ledger = ledger_.update();
+    info("done: {} steps in {}, {:.4f} {}; the model is in {}", trainer_.position().step,
+         format_duration(ledger.wall_seconds), ledger.cost(), ledger.prices.currency,
+         model_folder().string());
+  }
+
+ private:
+  const GrpoConfig& config() const { return trainer_.config(); }
+  bool passes(int64_t every) const { return every > 0 && trainer_.position().step % every == 0; }
+
+  int64_t position_after(const std::optional<fs::path>& checkpoint) {
+    if (checkpoint) trainer_.resume(*checkpoint);
+    return trainer_.position().step;
+  }
+
+  fs::path model_folder() const {
+    return checkpoint_folder(folder_, trainer_.position().step) / "model";
+  }
+
+  void count(const GrpoStepReport& report, double seconds) {
+    Ledger& ledger = ledger_.update();
+    ++ledger.steps;
+    ledger.tokens += report.trained_tokens;
+    ledger.training_seconds += seconds;
+    ledger.model_flops += report.flops;
+  }
+
+  void show(const GrpoStepReport& r) const {
+    const bool kept = trainer_.done() || trainer_.position().step % 10 == 0;
+    const double rate = r.rollout_tokens / std::max(1e-9, r.rollout_seconds);
+    show_progress(
+        fmt::format("step {} of {}  reward {:.3f}  right {:.1f} %  thinks {:.0f} %  length {:.1f}  "
+                    "entropy {:.3f}  rollout {:.1f} s ({:.0f} tok/s)  training {:.1f} s",
+                    trainer_.position().step, config().steps, r.answers.reward,
+                    100 * r.answers.correct, 100 * r.answers.thinks, r.answers.length,
+                    r.answers.entropy, r.rollout_seconds, rate, r.training_seconds),
+        kept);
+  }
+
+  // One sample to each held-out problem at the temperature of the recipe, and greedy ones beside.
+  void evaluate() {
+    if (trainer_.held_out().empty()) return;
+    const double start = now_seconds();
+    const AnswerStatistics sampled = trainer_.evaluate(config().evaluation.temperature);
+    const AnswerStatistics greedy = trainer_.evaluate(0.0);
+    const int64_t step = trainer_.position().step;
+    Ledger& ledger = ledger_.update();
+    const double gained = 100 * (sampled.correct - first_accuracy(sampled.correct));
+    Json line = {{"step", step},
+                 {"held_out", answers_json(sampled)},
+                 {"greedy", answers_json(greedy)},
+                 {"problems", sampled.answers},
+                 {"temperature", config().evaluation.temperature},
+                 {"evaluation_seconds", now_seconds() - start},
+                 {"flops", ledger.model_flops},
+                 {"cost", ledger.cost()}};
+    if (gained > 0) line["cost_per_point"] = ledger.cost() / gained;
+    metrics_.write(line);
+    info(
+        "held out, step {}: {:.1f} % of {} right at temperature {} ({:.1f} % greedy); {:.0f} % "
+        "think; {:.1f} tokens",
+        step, 100 * sampled.correct, sampled.answers, config().evaluation.temperature,
+        100 * greedy.correct, 100 * sampled.thinks, sampled.length);
+  }
+
+  // Of the first evaluation, which a resumed run finds in its metrics.
+  double first_accuracy(double now) {
+    if (first_accuracy_) return *first_accuracy_;
+    first_accuracy_ = now;
+    for (const Json& line : read_metrics(folder_ / "metrics.jsonl"))
+      if (line.contains("held_out")) {
+        first_accuracy_ = line["held_out"]["pass_at_1"].get<double>();
+        break;
+      }
+    return *first_accuracy_;
+  }
+
+  void save() {
+    trainer_.save();
+    Ledger& ledger = ledger_.update();
+    ledger.weights_sha256 = sha256_file(model_folder() / "model.safetensors");
+    write_file(folder_ / "ledger.json", write_ledger(ledger));
+  }
+
+  fs::path folder_;
+  std::unique_ptr<Group> group_;
+  GrpoTrainer trainer_;
+  LedgerSession ledger_;
+  MetricsWriter metrics_, samples_;
+  std::optional<double> first_accuracy_;
+};
+
+}  // namespace
+
+void run_grpo(const GrpoConfig& config, bool resume) {
+  const fs::path folder = config.output;
+  const bool begun = fs::exists(folder / "metrics.jsonl") || fs::exists(folder / "checkpoints");
+  if (begun && !resume)
+    fail_usage(
+        "{} already holds a run; continue it with --resume, or choose another folder with "
+        "--set output=...",
+        folder.string());
+  Run(config, resume ? find_checkpoint(folder) : std::nullopt).train();
+}
+
+}  // namespace minke

@@ -1,0 +1,131 @@
+#include "post/rollout.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/loss.h"
+
+namespace minke {
+namespace {
+
+constexpr int64_t scored_rows = 512;  // of one forward pass of score()
+
+int64_t pages_of(int64_t tokens) { return (tokens + page_tokens - 1) / page_tokens; }
+
+LoadOptions load_options(DType compute, const RolloutOptions& options) {
+  LoadOptions load;
+  load.compute = compute;
+  load.max_tokens = options.max_prompt_tokens + options.max_answer_tokens;
+  load.cache_tokens = options.sequences * (pages_of(load.max_tokens) + 1) * page_tokens;
+  load.batch_tokens = std::max({options.sequences, scored_rows, load.max_tokens});
+  load.batch_logits = load.batch_tokens;
+  load.quiet = true;
+  return load;
+}
+
+}  // namespace
+
+float token_log_probability(std::span<const float> logits, int32_t token, double temperature) {
+  std::vector<float> scaled;
+  if (temperature != 1.0) {
+    scaled.assign(logits.begin(), logits.end());
+    for (float& x : scaled) x /= static_cast<float>(temperature);
+    logits = scaled;
+  }
+  float loss = 0.0f;
+  cross_entropy(Tensor(&loss, DType::f32, {1}), Tensor(),
+                Tensor(const_cast<float*>(logits.data()), DType::f32,
+                       {1, static_cast<int64_t>(logits.size())}),
+                Tensor(&token, DType::i32, {1}), 0.0f);
+  return -loss;
+}
+
+Rollout::Rollout(const ModelConfig& config, const WeightSource& weights, DType compute,
+                 const Tokenizer& tokenizer, const RolloutOptions& options)
+    : tokenizer_(tokenizer),
+      options_(options),
+      model_(config, weights, load_options(compute, options)) {}
+
+Request Rollout::request_for(const RolloutRequest& wanted, double temperature, Answer& answer) {
+  Request request;
+  request.prompt.assign(wanted.prompt.begin(), wanted.prompt.end());
+  request.sampling.temperature = temperature;
+  request.sampling.top_p = 1.0;
+  request.sampling.seed = wanted.seed;
+  request.max_tokens = options_.max_answer_tokens;
+  request.skip_special = false;
+  const double scale = temperature > 0 ? temperature : 1.0;
+  request.on_choice = [&answer, scale](std::span<const float> logits, int32_t token) {
+    answer.tokens.push_back(token);
+    answer.log_probabilities.push_back(token_log_probability(logits, token, scale));
+  };
+  request.on_tokens = [&answer](const TokenEvent& event) {
+    answer.text += event.text;
+    answer.truncated = event.finish == FinishReason::length;
+    if (event.finish == FinishReason::error) fail("a rollout failed: {}", event.error);
+  };
+  return request;
+}
+
+std::vector<Answer> Rollout::sample(std::span<const RolloutRequest> requests, double temperature) {
+  EngineOptions options;
+  options.attention = options_.exact ? AttentionMode::expanded : AttentionMode::mixed;
+  options.max_sequences = options_.sequences;
+  Engine engine(model_, tokenizer_, options);  // a new one remembers no keys of earlier weights
+  std::vector<Answer> answers(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i)
+    engine.submit(request_for(requests[i], temperature, answers[i]));
+  while (engine.step()) continue;
+  return answers;
+}
+
+// As many answers as one pass holds, from `first` on; at least one.
+size_t Rollout::batch_end(const std::vector<GivenAnswer>& answers, size_t first) const {
+  int64_t rows = 0, pages = 0;
+  size_t end = first;
+  for (; end < answers.size(); ++end) {
+    rows += answers[end].rows();
+    pages += pages_of(answers[end].rows());
+    if (end > first && (rows > model_.batch_tokens() || pages > model_.pages())) break;
+  }
+  return end;
+}
+
+std::vector<std::vector<float>> Rollout::score(const std::vector<GivenAnswer>& answers,
+                                               double temperature) {
+  std::vector<std::vector<float>> scores(answers.size());
+  for (size_t first = 0; first < answers.size();) {
+    const size_t end = batch_end(answers, first);
+    score_batch({answers.begin() + first, answers.begin() + end}, temperature, &scores[first]);
+    first = end;
+  }
+  return scores;
+}
+
+void Rollout::score_batch(std::span<const GivenAnswer> answers, double temperature,
+                          std::vector<float>* scores) {
+  std::vector<int32_t> tokens, logit_rows;
+  std::vector<BatchSegment> segments;
+  std::vector<int32_t> pages(static_cast<size_t>(model_.pages()));
+  std::iota(pages.begin(), pages.end(), 0);
+  std::span<const int32_t> free(pages);
+  for (const GivenAnswer& given : answers) {
+    const int64_t begin = static_cast<int64_t>(tokens.size()), rows = given.rows();
+    tokens.insert(tokens.end(), given.prompt.begin(), given.prompt.end());
+    tokens.insert(tokens.end(), given.answer.begin(), given.answer.end() - 1);
+    for (int64_t r = static_cast<int64_t>(given.prompt.size()) - 1; r < rows; ++r)
+      logit_rows.push_back(static_cast<int32_t>(begin + r));
+    segments.push_back({begin, begin + rows, 0, free, AttentionForm::expanded});
+    free = free.subspan(static_cast<size_t>(pages_of(rows)));
+  }
+  const Tensor logits = model_.forward(tokens, segments, logit_rows);
+  int64_t row = 0;
+  for (const GivenAnswer& given : answers) {
+    for (const int32_t token : given.answer)
+      scores->push_back(token_log_probability(
+          {logits.row<float>(row++), static_cast<size_t>(logits.columns())}, token, temperature));
+    ++scores;
+  }
+}
+
+}  // namespace minke
