@@ -62,7 +62,8 @@ EngineStats Engine::stats() const {
 bool Engine::step() {
   take_new_requests();
   schedule();
-  if (!state_->planned.empty()) {
+  const bool works = !state_->planned.empty();  // what finishes now leaves it empty
+  if (works) {
     const double start = now_seconds();
     const int64_t tokens = postprocess(run());
     if (drafts_by_model() && (options_.always_draft || state_->draft_policy.keeps_up())) draft();
@@ -75,8 +76,8 @@ bool Engine::step() {
   stats.running = static_cast<int64_t>(state_->running.size());
   stats.pages = state_->cache.size();
   stats.pages_used = stats.pages - state_->cache.available();
-  stats.steps += !state_->planned.empty();
-  return !state_->planned.empty() || !state_->incoming.empty();
+  stats.steps += works;
+  return works || !state_->incoming.empty();
 }
 
 // Only steps without prompts tell what drafting is worth.

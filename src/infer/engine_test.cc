@@ -148,6 +148,16 @@ TEST(Engine, ManyAtOnceGiveWhatEachGivesAlone) {
   EXPECT_EQ(stats.running + stats.waiting, 0);
 }
 
+// All that run end in the same step while others wait: there is more to do.
+TEST(Engine, AnswersThatEndTogetherLeaveNobodyWaiting) {
+  EngineOptions options;
+  options.max_sequences = 2;
+  Fixture fixture(options);
+  for (uint64_t seed = 1; seed <= 6; ++seed) fixture.submit(request_of(20, seed, 1));
+  fixture.run();
+  for (const auto& [id, answer] : fixture.answers) EXPECT_EQ(answer->tokens.size(), 1u) << id;
+}
+
 // Pages for two of the four: the others are preempted and computed again, with the same result.
 TEST(Engine, PreemptionChangesNoToken) {
   EngineOptions options;

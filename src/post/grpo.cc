@@ -56,12 +56,13 @@ void AnswerStatistics::finish() {
     *sum /= static_cast<double>(std::max<int64_t>(1, answers));
 }
 
-GrpoTrainer::GrpoTrainer(GrpoConfig config, Group& group, bool resuming)
+GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
+                         std::unique_ptr<Reward> reward, Group& group, bool resuming)
     : config_(std::move(config)),
       source_(ModelSource::open(config_.model)),
       tokenizer_(source_.tokenizer()),
-      task_(make_task(config_.task)),
-      reward_(make_reward(config_.reward, config_.sandbox)) {
+      task_(std::move(task)),
+      reward_(std::move(reward)) {
   judge_ = std::make_unique<VerdictJournal>(*reward_, fs::path(config_.output) / "verdicts.jsonl",
                                             resuming);
   held_out_ = distinct_problems(*task_, TaskSplit::test,

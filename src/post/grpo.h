@@ -50,8 +50,9 @@ struct GrpoStepReport {
 // thread-safe; parallel inside.
 class GrpoTrainer {
  public:
-  // Loads the model and makes the task and the reward; resuming: resume() follows.
-  GrpoTrainer(GrpoConfig config, Group& group, bool resuming);
+  // Loads the model. resuming: resume() follows, and verdicts of the run so far are kept.
+  GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task, std::unique_ptr<Reward> reward,
+              Group& group, bool resuming);
 
   // Rollouts, verdicts and the updates from them. In exact mode a log-probability that differs from
   // the trainer's in any bit is an Error.

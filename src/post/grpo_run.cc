@@ -77,7 +77,8 @@ class Run {
   Run(const GrpoConfig& config, const std::optional<fs::path>& checkpoint)
       : folder_(config.output),
         group_(make_local_group()),
-        trainer_(config, *group_, checkpoint.has_value()),
+        trainer_(config, make_task(config.task), make_reward(config.reward, config.sandbox),
+                 *group_, checkpoint.has_value()),
         ledger_(checkpoint && fs::exists(folder_ / "ledger.json") ? load_ledger(folder_) : Ledger(),
                 position_after(checkpoint)),
         metrics_(folder_ / "metrics.jsonl", checkpoint ? trainer_.position().step : -1),

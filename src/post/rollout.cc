@@ -27,17 +27,19 @@ LoadOptions load_options(DType compute, const RolloutOptions& options) {
 
 float token_log_probability(std::span<const float> logits, int32_t token, double temperature) {
   std::vector<float> scaled;
-  if (temperature != 1.0) {
+  const float factor = 1.0f / static_cast<float>(temperature);
+  if (factor != 1.0f) {
     scaled.assign(logits.begin(), logits.end());
-    for (float& x : scaled) x /= static_cast<float>(temperature);
+    for (float& x : scaled) x *= factor;
     logits = scaled;
   }
-  float loss = 0.0f;
-  cross_entropy(Tensor(&loss, DType::f32, {1}), Tensor(),
-                Tensor(const_cast<float*>(logits.data()), DType::f32,
-                       {1, static_cast<int64_t>(logits.size())}),
-                Tensor(&token, DType::i32, {1}), 0.0f);
-  return -loss;
+  float log_probability = 0.0f, log_sum = 0.0f;
+  const auto scalar = [](float& x) { return Tensor(&x, DType::f32, {1}); };
+  const int64_t vocab = static_cast<int64_t>(logits.size());
+  target_log_probabilities({scalar(log_probability), scalar(log_sum), Tensor()},
+                           Tensor(const_cast<float*>(logits.data()), DType::f32, {1, vocab}),
+                           Tensor(&token, DType::i32, {1}));
+  return log_probability;
 }
 
 Rollout::Rollout(const ModelConfig& config, const WeightSource& weights, DType compute,

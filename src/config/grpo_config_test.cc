@@ -1,0 +1,56 @@
+#include "config/grpo_config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace minke {
+namespace {
+
+const char* const recipe = R"(
+model = "runs/base"
+steps = 7
+[rollout]
+group = 4
+mode = "fast"
+[loss]
+normalization = "constant"
+clip_high = 0.28
+[task]
+families = "chain:2, countdown"
+[checkpoint]
+)";
+
+std::string error_of(const std::string& toml, const std::vector<std::string>& overrides = {}) {
+  try {
+    parse_grpo_config(toml, "r.toml", overrides);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(GrpoConfig, ReadsWhatItWrites) {
+  const GrpoConfig config = parse_grpo_config(recipe, "r.toml", {"optimizer.learning_rate=2e-4"});
+  EXPECT_EQ(config.rollout.group, 4);
+  EXPECT_EQ(config.rollout.mode, RolloutMode::fast);
+  EXPECT_EQ(config.loss.normalization, LossNormalization::constant);
+  EXPECT_EQ(config.optimizer.learning_rate, 2e-4);
+  EXPECT_EQ(config.task.families, "chain:2, countdown");
+  const std::string written = write_grpo_config(config);
+  EXPECT_EQ(write_grpo_config(parse_grpo_config(written, "w.toml", {})), written);
+}
+
+TEST(GrpoConfig, WrongRecipesAreNamed) {
+  EXPECT_NE(error_of("model = \"a\"\n").find("steps is missing"), std::string::npos);
+  EXPECT_NE(error_of("steps = 1\n").find("model is missing"), std::string::npos);
+  EXPECT_NE(error_of(recipe, {"rollout.grup=3"}).find("rollout.group"), std::string::npos);
+  EXPECT_NE(error_of(recipe, {"loss.clip_low=2"}).find("from 0 to 1"), std::string::npos);
+  EXPECT_NE(error_of(recipe, {"rollout.mode=quick"}).find("exact | fast"), std::string::npos);
+  EXPECT_NE(error_of(recipe, {"rollout.prompt_template=x"}).find("one {}"), std::string::npos);
+  EXPECT_NE(error_of(recipe, {"update.micro_batch_tokens=16"}).find("does not hold"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace minke

@@ -1,0 +1,221 @@
+#include "post/grpo.h"
+
+#include <gtest/gtest.h>
+
+#include "post/tiny_model.h"
+
+namespace minke {
+namespace {
+
+// Always the same problem.
+class OneProblem : public Task {
+ public:
+  std::string_view name() const override { return "one"; }
+  Problem problem(TaskSplit split, uint64_t index) const override {
+    Problem problem;
+    problem.task = "one";
+    problem.id = fmt::format("one/{}", index);
+    problem.prompt = "the whale";
+    problem.key = split == TaskSplit::test ? "test" : "train";
+    return problem;
+  }
+  std::optional<uint64_t> size(TaskSplit) const override { return 1; }
+};
+
+// A bandit with a known optimum: text that begins with a lower-case letter is worth 1, with a digit
+// 0.2, other text nothing.
+class Letters : public Reward {
+ public:
+  Verdict judge(const Problem&, const Response& response) override {
+    ++stats_.judged;
+    const char first = response.text.empty() ? ' ' : response.text[0];
+    Verdict verdict;
+    verdict.correct = first >= 'a' && first <= 'z';
+    verdict.reward = verdict.correct ? 1.0 : first >= '0' && first <= '9' ? 0.2 : 0.0;
+    return verdict;
+  }
+  const RewardStats& stats() const override { return stats_; }
+  bool repeatable() const override { return true; }
+
+ private:
+  RewardStats stats_;
+};
+
+// A judge that never says the same twice, like a test with a time limit on a busy machine.
+class Moody : public Reward {
+ public:
+  explicit Moody(uint64_t mood) : random_(mood) {}
+  Verdict judge(const Problem&, const Response&) override {
+    ++stats_.judged;
+    Verdict verdict;
+    verdict.reward = random_.uniform();
+    return verdict;
+  }
+  const RewardStats& stats() const override { return stats_; }
+  bool repeatable() const override { return false; }
+
+ private:
+  Random random_;
+  RewardStats stats_;
+};
+
+class Indifferent : public Letters {
+ public:
+  Verdict judge(const Problem&, const Response&) override {
+    Verdict verdict;
+    verdict.reward = 0.5;
+    return verdict;
+  }
+};
+
+GrpoConfig config_of(const TinyModel& files, const std::string& run) {
+  GrpoConfig config;
+  config.model = files.model();
+  config.output = files.run(run);
+  config.steps = 6;
+  config.rollout.prompts = 4;
+  config.rollout.group = 8;
+  config.rollout.max_prompt_tokens = 16;
+  config.rollout.max_tokens = 6;
+  config.rollout.sequences = 32;
+  config.update.micro_batch_tokens = 128;
+  config.optimizer.learning_rate = 1e-3;
+  config.optimizer.weight_decay = 0;
+  config.evaluation.problems = 1;
+  return config;
+}
+
+template <typename R>
+std::unique_ptr<GrpoTrainer> make_trainer(const GrpoConfig& config, bool resuming, R reward) {
+  static const auto group = make_local_group();
+  return std::make_unique<GrpoTrainer>(config, std::make_unique<OneProblem>(),
+                                       std::make_unique<R>(std::move(reward)), *group, resuming);
+}
+
+std::vector<float> weights_of(const GrpoTrainer& trainer) {
+  const Tensor& flat = trainer.model().weights().flat_weights();
+  return {flat.as<float>(), flat.as<float>() + flat.size()};
+}
+
+// With exact rollouts, so that every step also compares the bits of all log-probabilities.
+TEST(Grpo, ABanditWithAKnownOptimumConverges) {
+  for (const LossNormalization normalization :
+       {LossNormalization::sequence, LossNormalization::token, LossNormalization::constant}) {
+    const TinyModel files("bandit");
+    GrpoConfig config = config_of(files, "run");
+    config.rollout.max_tokens = 1;
+    config.rollout.group = 16;
+    config.loss.normalization = normalization;
+    config.loss.advantage_scale = normalization == LossNormalization::constant
+                                      ? AdvantageScale::none
+                                      : AdvantageScale::deviation;
+    config.optimizer.learning_rate = 1e-2;
+    config.steps = 40;
+    const auto trainer = make_trainer(config, false, Letters());
+    const double before = trainer->step().answers.reward;
+    EXPECT_LT(before, 0.4);
+    GrpoStepReport report;
+    while (!trainer->done()) report = trainer->step();
+    EXPECT_GT(report.answers.reward, 0.95);
+    EXPECT_EQ(trainer->evaluate(0.0).correct, 1.0);
+    EXPECT_LT(report.answers.entropy, 4.0);
+  }
+}
+
+TEST(Grpo, EqualRewardsChangeNoWeight) {
+  const TinyModel files("equal");
+  const auto trainer = make_trainer(config_of(files, "run"), false, Indifferent());
+  const auto before = weights_of(*trainer);
+  const GrpoStepReport report = trainer->step();
+  EXPECT_EQ(report.varying_groups, 0);
+  EXPECT_EQ(report.updates, 0);
+  EXPECT_EQ(weights_of(*trainer), before);
+}
+
+// Everything that has a state: verdicts that vary, a reference that is replaced, several updates a
+// step, corrected rollouts.
+TEST(Grpo, AKilledRunResumesToTheSameWeights) {
+  const TinyModel files("resume");
+  GrpoConfig config = config_of(files, "whole");
+  config.loss.kl_coefficient = 0.05;
+  config.loss.reference_every_steps = 3;
+  config.loss.off_policy_threshold = 0.01;
+  config.update.minibatches = 3;
+  config.update.epochs = 2;
+  config.rollout.mode = RolloutMode::fast;
+  config.rollout.temperature = 0.9;
+  const auto whole = make_trainer(config, false, Moody(1));
+  double kl = 0;
+  while (!whole->done()) kl = whole->step().kl;
+  EXPECT_GT(kl, 0.0);
+
+  // Killed after its last verdicts, with the checkpoint of the fourth step as its newest. The judge
+  // would say otherwise now, so what comes out the same comes from the journal.
+  config.output = files.run("killed");
+  {
+    const auto first = make_trainer(config, false, Moody(1));
+    for (int i = 0; i < 6; ++i) {
+      first->step();
+      if (i == 3) first->save();
+    }
+  }
+  const auto second = make_trainer(config, true, Moody(2));
+  second->resume(*find_checkpoint(config.output));
+  EXPECT_EQ(second->position().step, 4);
+  while (!second->done()) second->step();
+  EXPECT_EQ(weights_of(*second), weights_of(*whole));
+}
+
+TEST(Grpo, ExactRunsResumeBitForBit) {
+  const TinyModel files("exact");
+  GrpoConfig config = config_of(files, "whole");
+  config.update.minibatches = 2;
+  config.loss.kl_coefficient = 0.01;
+  const auto whole = make_trainer(config, false, Letters());
+  while (!whole->done()) whole->step();
+  config.output = files.run("stopped");
+  const auto first = make_trainer(config, false, Letters());
+  for (int i = 0; i < 3; ++i) first->step();
+  first->save();
+  const auto second = make_trainer(config, true, Letters());
+  second->resume(*find_checkpoint(config.output));
+  while (!second->done()) second->step();
+  EXPECT_EQ(weights_of(*second), weights_of(*whole));
+}
+
+TEST(Grpo, DynamicSamplingDrawsUntilGroupsVary) {
+  const TinyModel files("dynamic");
+  GrpoConfig config = config_of(files, "run");
+  config.rollout.group = 2;
+  config.rollout.max_tokens = 1;
+  config.rollout.dynamic_sampling = true;
+  config.rollout.max_rounds = 50;
+  const auto trainer = make_trainer(config, false, Letters());
+  const GrpoStepReport report = trainer->step();
+  EXPECT_EQ(report.varying_groups, 4);
+  EXPECT_GT(report.groups, 4);
+  EXPECT_EQ(trainer->position().sequences, report.groups);
+}
+
+TEST(VerdictJournal, KeepsWholeLinesOnly) {
+  const TinyModel files("journal");
+  const fs::path path = files.run("verdicts.jsonl");
+  const Problem problem;
+  Moody moody(1);
+  Verdict first, second;
+  {
+    VerdictJournal journal(moody, path, false);
+    first = journal.judge(1, problem, Response("a"));
+    second = journal.judge(2, problem, Response("a"));
+    EXPECT_NE(first.reward, second.reward);
+  }
+  fs::resize_file(path, fs::file_size(path) - 3);
+  VerdictJournal journal(moody, path, true);
+  EXPECT_EQ(journal.judge(1, problem, Response("a")).reward, first.reward);
+  EXPECT_NE(journal.judge(2, problem, Response("a")).reward, second.reward);
+  EXPECT_NE(journal.judge(1, problem, Response("b")).reward, first.reward);
+  EXPECT_EQ(journal.reused(), 1);
+}
+
+}  // namespace
+}  // namespace minke
