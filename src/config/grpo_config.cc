@@ -43,6 +43,11 @@ GrpoConfig load_grpo_config(const std::string& recipe_path,
 
 std::string write_grpo_config(const GrpoConfig& config) { return write_recipe(config); }
 
-std::string describe_grpo_config() { return describe_recipe<GrpoConfig>(); }
+std::string describe_grpo_config() {
+  return "# Recipes of reinforcement learning\n\n"
+         "What `minke grpo RECIPE` reads; [grpo](grpo.md) explains it. This page is made from the "
+         "list of\nfields in `src/config/grpo_fields.h`.\n" +
+         describe_recipe<GrpoConfig>();
+}
 
 }  // namespace minke

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "base/error.h"
+#include "base/files.h"
 
 namespace minke {
 namespace {
@@ -39,6 +42,18 @@ TEST(GrpoConfig, ReadsWhatItWrites) {
   EXPECT_EQ(config.task.families, "chain:2, countdown");
   const std::string written = write_grpo_config(config);
   EXPECT_EQ(write_grpo_config(parse_grpo_config(written, "w.toml", {})), written);
+}
+
+TEST(GrpoConfig, TheRecipeInTheRepositoryIsSound) {
+  const fs::path path = fs::path(MINKE_SOURCE_DIR) / "recipes" / "grpo_addition.toml";
+  EXPECT_EQ(load_grpo_config(path, {}).task.families, "addition");
+}
+
+TEST(GrpoConfig, ThePageOfKeysIsUpToDate) {
+  const fs::path path = fs::path(MINKE_SOURCE_DIR) / "docs" / "grpo-recipes.md";
+  if (std::getenv("MINKE_UPDATE_DOCS")) write_file(path, describe_grpo_config());
+  EXPECT_EQ(read_file(path), describe_grpo_config())
+      << "run config_test with MINKE_UPDATE_DOCS=1 to write it again";
 }
 
 TEST(GrpoConfig, WrongRecipesAreNamed) {
