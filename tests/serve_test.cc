@@ -388,7 +388,12 @@ TEST_F(ServeProgram, RunsAreListedAndReadFromAByteOn) {
   EXPECT_EQ(next, static_cast<int64_t>(fs::file_size(folder_ / "run/metrics.jsonl")));
   const auto rest = client().Get(fmt::format("/api/runs/run/metrics?after={}", next));
   EXPECT_TRUE(Value::parse(rest->body)["lines"].empty());
+  const auto beyond = client().Get(fmt::format("/api/runs/run/metrics?after={}", next + 1));
+  EXPECT_EQ(Value::parse(beyond->body), all) << "a shorter file is read again";
+  EXPECT_TRUE(Value::parse(client().Get("/api/runs/run/samples")->body)["lines"].empty());
   EXPECT_EQ(client().Get("/api/runs/run/ledger")->status, 200);
+  fs::remove(folder_ / "run/ledger.json");
+  EXPECT_EQ(client().Get("/api/runs/run/ledger")->body, "null");
   EXPECT_EQ(client().Get("/api/runs/../ledger")->status, 404);
   EXPECT_EQ(client().Get("/api/runs/run%2f..%2frun/ledger")->status, 404);
 }

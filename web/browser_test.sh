@@ -12,8 +12,4 @@ here=$(cd "$(dirname "$0")" && pwd)
   echo "skipped: the page's packages are not installed; the build fetches them where npm is"
   exit 77
 }
-"$1" --help | grep -q '^  serve' || {
-  echo "skipped: this minke has no serve"
-  exit 77
-}
 MINKE=$1 CHROMIUM=$(command -v "$2") SCREENSHOTS=$3 SOURCE=$(dirname "$here") exec node --test "$here/test/browser/page.test.mjs"

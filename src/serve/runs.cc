@@ -85,7 +85,12 @@ Json list_runs(const fs::path& folder) {
 
 Json run_lines(const fs::path& folder, const std::string& run, const char* file, int64_t after) {
   constexpr int64_t most = int64_t{1} << 20;  // bytes of one answer
-  std::ifstream in(find_run(folder, run) / file, std::ios::binary);
+  const fs::path path = find_run(folder, run) / file;
+  std::error_code none;
+  const auto size = fs::file_size(path, none);
+  // A resumed run has cut its file: the reader sees "next" before "after" and begins again.
+  if (!none && after > static_cast<int64_t>(size)) after = 0;
+  std::ifstream in(path, std::ios::binary);
   Json lines = Json::array();
   in.seekg(after);
   std::string text(static_cast<size_t>(most), '\0');

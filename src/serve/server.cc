@@ -76,8 +76,7 @@ void Server::add_openai_routes() {
 }
 
 void Server::add_run_routes() {
-  if (options_.runs.empty()) return;
-  const fs::path folder = options_.runs;
+  const fs::path folder = options_.runs;  // without one, an empty list
   http_.add("GET", "/api/runs",
             {[folder](Exchange& exchange) { exchange.reply(to_text(list_runs(folder))); }});
   const std::string prefix = "/api/runs/";

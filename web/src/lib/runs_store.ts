@@ -34,6 +34,11 @@ export interface RunsState {
 const maxSamples = 200; // the newest that are kept to show
 const empty: RunData = { metrics: noLines, samples: { next: 0, lines: [] }, ledger: null };
 
+function addSamples(known: RunData["samples"], received: { lines: unknown[]; next: number }): RunData["samples"] {
+  if (received.next < known.next) return empty.samples; // the file is shorter than what was read: read it again
+  return { next: received.next, lines: [...known.lines, ...(received.lines as Ledger[])].slice(-maxSamples) };
+}
+
 export class RunsStore {
   state: RunsState = { runs: [], loaded: false, chosen: [], data: {}, problem: "" };
   onUnauthorized: () => void = () => undefined;
@@ -72,11 +77,8 @@ export class RunsStore {
       for (const name of this.state.chosen) await this.readRun(name, signal);
     } catch (error) {
       if (signal.aborted) return;
-      const status = error instanceof ApiError ? error.status : 0;
-      if (status === 401) this.onUnauthorized();
-      const noFolder = status === 404 && !this.state.loaded;
-      const problem = noFolder ? "The server shows no runs: start it with --runs FOLDER." : (error as Error).message;
-      this.set({ loaded: true, problem });
+      if (error instanceof ApiError && error.status === 401) this.onUnauthorized();
+      this.set({ loaded: true, problem: (error as Error).message });
     }
   }
 
@@ -86,11 +88,9 @@ export class RunsStore {
     const samples = await this.read(name, "samples", known.samples.next, signal);
     const moved = metrics.next !== known.metrics.next || samples.next !== known.samples.next;
     if (!moved && this.state.data[name]) return;
-    const restarted = samples.next < known.samples.next;
-    const newest = [...(restarted ? [] : known.samples.lines), ...(samples.lines as Ledger[])].slice(-maxSamples);
     const data: RunData = {
       metrics: addLines(known.metrics, metrics.lines, metrics.next),
-      samples: { next: restarted ? 0 : samples.next, lines: newest },
+      samples: addSamples(known.samples, samples),
       ledger: await this.client.get<Ledger | null>(`${this.path(name)}/ledger`, signal),
     };
     this.set({ data: { ...this.state.data, [name]: data } });

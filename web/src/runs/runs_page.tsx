@@ -69,7 +69,7 @@ export function RunsPage({ client, settings, change, onUnauthorized, theme }: Pr
 function Nothing({ any }: { any: boolean }) {
   return (
     <p class="faint nothing">
-      {any ? "Choose a run to see its curves." : "There is no training run in the server's folder of runs yet."}
+      {any ? "Choose a run to see its curves." : "There is no training run here yet. minke serve --runs FOLDER shows those of a folder."}
     </p>
   );
 }
