@@ -56,11 +56,14 @@ class RandomBlocks:
         self.random = np.random.default_rng(seed)
         count = POOL_BYTES // self.bytes
         self.pool = self.random.integers(0, 256, (count, self.bytes), dtype=np.uint8)
+        # Integers from -8 to 7 have a mean of -1/2. Blocks of one sign would turn all tokens the same way, and the
+        # router would send them all to the same experts.
+        self.signs = self.random.choice(np.float16([-1, 1]), count)
 
     def tensor(self, shape):
         blocks = int(np.prod(shape)) // self.elements
         scale = np.float16(shape[-1] ** -0.5 / self.deviation)
-        self.pool[:, :2] = np.frombuffer(scale.tobytes(), np.uint8)
+        self.pool[:, :2] = (scale * self.signs).astype(np.float16).view(np.uint8).reshape(-1, 2)
         start = int(self.random.integers(0, len(self.pool)))
         pieces = [self.pool[start:start + blocks]]
         left = blocks - len(pieces[0])
