@@ -8,6 +8,7 @@
 #include "kernels/blocks.h"
 #include "model/conversion_check.h"
 #include "model/gguf_config.h"
+#include "model/gguf_sampling.h"
 #include "model/model_rows.h"
 #include "text/gguf_tokenizer.h"
 
@@ -99,6 +100,7 @@ GgufMetadata gguf_metadata(const ModelSource& source, std::optional<Quantization
   add_gguf_config(source.config(), name_of(source), metadata);
   metadata.add("general.file_type", gguf_file_type(type.value_or(type_as_stored(source))));
   metadata.add("general.quantization_version", quantization_version);
+  add_gguf_sampling(source.generation_config(), metadata);
   add_tokenizer(source, metadata);
   return metadata;
 }
@@ -231,7 +233,7 @@ void write_tokenizer_files(const ModelSource& source, const fs::path& folder) {
     return;
   }
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                           "chat_template.jinja", "generation_config.json"})
+                           "chat_template.jinja"})
     if (fs::exists(source.path() / name))
       write_file(folder / name, read_file(source.path() / name));
 }
@@ -256,6 +258,8 @@ void convert_to_directory(const ModelSource& source, const fs::path& output,
   const ParameterErrors errors = write_directory_weights(source, folder.path(), type, options);
   write_config(source, folder.path(), type);
   write_tokenizer_files(source, folder.path());
+  if (const auto sampling = source.generation_config(); !sampling.empty())
+    write_file(folder.path() / "generation_config.json", sampling.dump(2) + "\n");
   check_conversion(source, folder.path(), errors);
   folder.commit();
 }

@@ -1,10 +1,14 @@
 #include "model/model_source.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
+#include "config/json.h"
 #include "io/stored_matrix.h"
 #include "model/checkpoint.h"
 #include "model/gguf_config.h"
 #include "model/gguf_names.h"
+#include "model/gguf_sampling.h"
 #include "text/gguf_tokenizer.h"
 
 namespace minke {
@@ -125,6 +129,16 @@ Tokenizer ModelSource::tokenizer() const {
 std::string ModelSource::chat_template_text() const {
   if (!gguf_) return read_chat_template(path_);
   return std::string(gguf_->string("tokenizer.chat_template").value_or(""));
+}
+
+nlohmann::ordered_json ModelSource::generation_config() const {
+  if (gguf_) return read_gguf_sampling(*gguf_);
+  const fs::path file = path_ / "generation_config.json";
+  if (!fs::exists(file)) return nlohmann::ordered_json::object();
+  constexpr int64_t most_bytes = 1 << 20;
+  nlohmann::ordered_json config = parse_json(read_file(file, most_bytes), file.string());
+  if (!config.is_object()) fail("{}: expected an object", file.string());
+  return config;
 }
 
 }  // namespace minke

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -52,6 +53,9 @@ class ModelSource : public WeightSource {
   TokenizerDefinition tokenizer_definition() const;
   // Jinja text of the model's own template; "" if it has none.
   std::string chat_template_text() const;
+  // How the model's makers want it to be sampled, by the keys of generation_config.json; an object,
+  // empty if the files do not say. In a GGUF file those are general.sampling.*.
+  nlohmann::ordered_json generation_config() const;
   ChatTemplate chat_template(const Tokenizer& tokenizer) const {
     return ChatTemplate::detect(chat_template_text(), tokenizer);
   }

@@ -72,6 +72,8 @@ const std::vector<PreTokenizerFamily>& families() {
       {"smollm", {R"(\p{N})", gpt2_pattern}, false, false, false},
       {"gpt-2", {gpt2_pattern}, false, false, false},
       {"default", unnamed(), false, false, false},
+      // What `minke tokenizer train --individual-digits` makes; no other program knows the name.
+      {"minke-individual-digits", deepseek_v3_patterns(true), false, false, true},
   };
   return all;
 }

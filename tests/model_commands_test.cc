@@ -1,0 +1,97 @@
+// minke inspect, convert, quantize and eval through the program, on a tiny model with every kind of
+// layer.
+
+#include <nlohmann/json.hpp>
+
+#include "tiny_model.h"
+
+namespace minke {
+namespace {
+
+using Json = nlohmann::json;
+
+class ModelCommands : public TinyModelTest {
+ protected:
+  ModelCommands() { write_file(folder_ / "text", "12 ships and 36 whales in the sea, 5 seen"); }
+
+  Json json(const std::string& arguments) const {
+    return Json::parse(succeeds(arguments + " --json").out);
+  }
+  double perplexity(const std::string& model) const {
+    return json("eval " + model + " --task ppl --file text")["perplexity"];
+  }
+};
+
+TEST_F(ModelCommands, InspectTellsWhatThereIs) {
+  const Json directory = json("inspect run --context 256");
+  succeeds("convert run model.gguf");
+  const Json file = json("inspect model.gguf --context 256");
+  for (const Json& told : {directory, file}) {
+    EXPECT_EQ(told["architecture"], "deepseek_v3") << told;
+    EXPECT_EQ(told.at("memory").at("context"), 256);
+    EXPECT_EQ(told.at("memory").at("fits"), true);
+  }
+  EXPECT_EQ(directory.at("parameters"), file.at("parameters"));
+  EXPECT_NE(succeeds("inspect run --tensors").out.find("kv_a_proj_with_mqa"), std::string::npos);
+  fails("inspect run --context 4096", 2, "512");
+  fails("inspect nowhere", 1, "nowhere");
+}
+
+// There and back again is what it was, and both forms say the same.
+TEST_F(ModelCommands, ConvertLosesNothing) {
+  const std::string tokens = "score run --text 'ships and whales'";
+  const std::string scores = succeeds(tokens).out;
+  succeeds("convert run model.gguf");
+  succeeds("convert model.gguf back");
+  EXPECT_EQ(succeeds("score model.gguf --text 'ships and whales'").out, scores);
+  EXPECT_EQ(succeeds("score back --text 'ships and whales'").out, scores);
+  fails("convert nowhere new.gguf", 1, "nowhere");
+  EXPECT_FALSE(fs::exists(folder_ / "new.gguf"));
+}
+
+TEST_F(ModelCommands, RecommendedSamplingComesAlong) {
+  succeeds("convert run folder");
+  write_file(folder_ / "folder/generation_config.json",
+             R"({"do_sample": true, "temperature": 0.25, "top_k": 7, "eos_token_id": 1})");
+  succeeds("convert folder model.gguf");
+  write_file(folder_ / "lines", "/set\n");
+  for (const char* model : {"folder", "model.gguf"}) {
+    const Outcome outcome = shell(fmt::format("$minke chat {} <lines", model));
+    EXPECT_NE(outcome.err.find("temperature 0.25"), std::string::npos) << outcome.err;
+    EXPECT_NE(outcome.err.find("top_k 7"), std::string::npos) << outcome.err;
+  }
+  succeeds("convert model.gguf back");
+  const Json back = Json::parse(read_file(folder_ / "back/generation_config.json"));
+  EXPECT_EQ(back, (Json{{"temperature", 0.25}, {"top_k", 7}}));
+}
+
+TEST_F(ModelCommands, QuantizeSaysWhatItCosts) {
+  const double before = perplexity("run");
+  for (const char* type : {"q8_0", "q6_k", "q4_k_m", "q4_0"}) {
+    const std::string file = fmt::format("{}.gguf", type);
+    succeeds(fmt::format("quantize run {} --type {}", file, type));
+    EXPECT_NEAR(perplexity(file) / before, 1.0, 0.1) << type;
+    EXPECT_EQ(run(fmt::format("--quiet generate {} -p Sea -n 4", file)).code, 0);
+  }
+  succeeds("quantize run fp8 --type fp8");
+  EXPECT_NEAR(perplexity("fp8") / before, 1.0, 0.05);
+  fails("quantize run a.gguf --type q9", 2, "q9");
+  EXPECT_FALSE(fs::exists(folder_ / "a.gguf"));
+}
+
+TEST_F(ModelCommands, EvalCountsRightAnswers) {
+  write_file(folder_ / "questions",
+             R"({"question": "12 ships and", "choices": ["36 whales", "@@ ^^"], "answer": 0}
+{"question": "30 whales in the", "choices": ["%$ #", "sea"], "answer": 1}
+)");
+  const Json result = json("eval run --task choice --file questions");
+  EXPECT_EQ(result["questions"], 2);
+  EXPECT_GE(result["accuracy"].get<double>(), 0.0);
+  EXPECT_LE(result["accuracy"].get<double>(), 1.0);
+  write_file(folder_ / "broken", R"({"question": "12", "answer": 0})");
+  fails("eval run --task choice --file broken", 1, "broken:1");
+  fails("eval run --task ppl --file nowhere", 1, "nowhere");
+}
+
+}  // namespace
+}  // namespace minke
