@@ -1,4 +1,4 @@
-// minke data prepare | inspect
+// minke data prepare | inspect | tasks
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -6,8 +6,10 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
+#include "config/task_config.h"
 #include "data/prepare.h"
 #include "data/token_dataset.h"
+#include "post/task_text.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
@@ -81,6 +83,44 @@ void inspect(const InspectArguments& arguments) {
   if (arguments.json) fmt::print("{}\n", output.dump());
 }
 
+struct TasksArguments {
+  std::string recipe, out;
+  std::vector<std::string> overrides;
+  bool json = false;
+};
+
+nlohmann::ordered_json task_text_json(const TaskSettings& settings,
+                                      const TaskTextSummary& summary) {
+  nlohmann::ordered_json authors;
+  for (size_t i = 0; i < author_names.size(); ++i)
+    authors[std::string(author_names[i])] = summary.samples[i];
+  return {{"families", settings.task.families},
+          {"samples", settings.text.samples},
+          {"authors", authors},
+          {"documents", summary.documents},
+          {"bytes", summary.bytes},
+          {"distinct_problems", summary.distinct_problems},
+          {"held_out_share", settings.task.held_out},
+          {"held_out_problems_in_text", summary.held_out_problems}};
+}
+
+void write_tasks(const TasksArguments& arguments) {
+  const std::string toml = arguments.recipe.empty() ? "" : read_file(arguments.recipe);
+  const TaskSettings settings = parse_task_settings(toml, arguments.recipe, arguments.overrides);
+  const bool is_jsonl = arguments.out.ends_with(".jsonl");
+  AtomicFile file(arguments.out);
+  const TaskTextSummary summary =
+      write_task_text(settings.task, settings.text, [&](const std::string& document) {
+        file.write(is_jsonl ? nlohmann::json{{"text", document}}.dump() : document);
+        file.write("\n");
+      });
+  file.commit();
+  const nlohmann::ordered_json result = task_text_json(settings, summary);
+  if (arguments.json) return fmt::print("{}\n", result.dump());
+  for (const auto& [key, value] : result.items())
+    fmt::print("{:<26}{}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+}
+
 void add_prepare(CLI::App& data) {
   auto arguments = std::make_shared<PrepareArguments>();
   PrepareOptions& options = arguments->options;
@@ -103,6 +143,8 @@ void add_prepare(CLI::App& data) {
   command->add_option("--max-bytes", options.corpus.max_bytes,
                       "Use a sample of about this many bytes");
   command->add_option("--seed", options.seed, "Of fill-in-the-middle")->capture_default_str();
+  command->add_flag("--parse-special", options.parse_special,
+                    "<think> and other added tokens in the text are tokens, not characters");
   command->add_flag("--json", arguments->json, "Print the index");
   command->callback([arguments] { prepare(*arguments); });
 }
@@ -124,6 +166,17 @@ void add_inspect(CLI::App& data) {
   command->callback([arguments] { inspect(*arguments); });
 }
 
+void add_tasks(CLI::App& data) {
+  auto arguments = std::make_shared<TasksArguments>();
+  CLI::App* command = data.add_subcommand("tasks", "Write text of tasks for pre-training");
+  command->add_option("recipe", arguments->recipe, "TOML with [task] and [text]");
+  command->add_option("--set", arguments->overrides, "text.samples=1000: overrides the recipe");
+  command->add_option("--out", arguments->out, "The file: .jsonl, otherwise plain text")
+      ->required();
+  command->add_flag("--json", arguments->json, "Print one JSON object");
+  command->callback([arguments] { write_tasks(*arguments); });
+}
+
 }  // namespace
 
 void add_data_command(CLI::App& app) {
@@ -131,6 +184,7 @@ void add_data_command(CLI::App& app) {
   data->require_subcommand(1);
   add_prepare(*data);
   add_inspect(*data);
+  add_tasks(*data);
 }
 
 }  // namespace minke

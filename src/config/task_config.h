@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace minke {
 
@@ -73,5 +74,32 @@ struct SandboxConfig {
   int64_t file_mib = 16;     // of all files that it writes
   int64_t output_kib = 256;  // of stdout and stderr each
 };
+
+// [text]: text of tasks for pre-training, by authors of mixed quality. The shares add up to 1.
+struct TaskTextConfig {
+  int64_t samples = 100000;
+  uint64_t seed = 1;
+  double worked = 0.18;      // right, with the working shown
+  double slips = 0.10;       // with a slip in the working
+  double right = 0.12;       // right, without working
+  double wrong = 0.50;       // wrong, without working
+  double cut_off = 0.10;     // working that ends in the middle
+  int64_t per_document = 1;  // samples of a document, a line each
+};
+
+// The sections that `minke data tasks` and `minke eval --task` read.
+struct TaskSettings {
+  TaskConfig task;
+  RewardConfig reward;
+  SandboxConfig sandbox;
+  TaskTextConfig text;
+};
+
+// From TOML and overrides "task.max_digits=4". Unknown keys, wrong types and values out of bounds
+// are usage Errors that name file, line and key.
+TaskSettings parse_task_settings(const std::string& toml, const std::string& where,
+                                 const std::vector<std::string>& overrides);
+// All keys as Markdown tables: docs/task-settings.md.
+std::string describe_task_settings();
 
 }  // namespace minke

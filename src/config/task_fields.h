@@ -107,4 +107,25 @@ void visit_fields(SandboxConfig& c, Visit&& visit) {
         c.output_kib);
 }
 
+template <typename Visit>
+void visit_fields(TaskTextConfig& c, Visit&& visit) {
+  visit(Field{"samples", "problems with an answer", 1, 0x1p40}, c.samples);
+  visit(Field{"seed", "of problems and authors"}, c.seed);
+  visit(Field{"worked", "share of right answers with the working shown", 0, 1}, c.worked);
+  visit(Field{"slips", "share with a slip in the working", 0, 1}, c.slips);
+  visit(Field{"right", "share of right answers without working", 0, 1}, c.right);
+  visit(Field{"wrong", "share of wrong answers without working", 0, 1}, c.wrong);
+  visit(Field{"cut_off", "share of workings that end in the middle", 0, 1}, c.cut_off);
+  visit(Field{"per_document", "samples of a document, a line each", 1, 0x1p20}, c.per_document);
+}
+
+// Calls visit(name, settings) for each section.
+template <typename Visit>
+void visit_sections(TaskSettings& c, Visit&& visit) {
+  visit("task", c.task);
+  visit("reward", c.reward);
+  visit("sandbox", c.sandbox);
+  visit("text", c.text);
+}
+
 }  // namespace minke

@@ -23,6 +23,8 @@ struct PrepareOptions {
   double near_duplicates = 0.8;       // similarity from which a document is left out; 0: keep them
   int64_t shard_tokens = 1 << 25;
   uint64_t seed = 0;  // of fill-in-the-middle
+  // Added tokens written in the text, <think> for one, become tokens: for text that is trusted.
+  bool parse_special = false;
 };
 
 // Reads the corpus twice, first for hashes, then for tokens: memory holds a batch of documents, one

@@ -71,19 +71,19 @@ Operands operands(const Problem& problem) {
   return {a, b, std::max({width, digit_count(a), digit_count(b)})};
 }
 
-// The step that goes wrong, -1 for none.
+}  // namespace
+
+int64_t largest_number(int64_t digits) { return power_of_ten(digits) - 1; }
+
 int64_t slipping_step(Random* slip, int64_t steps) {
   return slip ? static_cast<int64_t>(slip->below(static_cast<uint64_t>(steps))) : -1;
 }
 
-// Another result than the right one: one or two off, not negative.
 int64_t slipped(Random& slip, int64_t right) {
   constexpr int64_t off[] = {-2, -1, 1, 2};
   const int64_t wrong = right + off[slip.below(4)];
   return wrong < 0 ? right + 1 : wrong;
 }
-
-}  // namespace
 
 int64_t draw_number(Random& random, int64_t digits) {
   return draw_between(random, digits == 1 ? 0 : power_of_ten(digits - 1), power_of_ten(digits) - 1);

@@ -3,6 +3,7 @@
 // where what it drew does not satisfy them; the caller draws again.
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +30,9 @@ const std::vector<Family>& all_families();
 // The family of this name; another name is a usage Error that lists them.
 const Family& find_family(std::string_view name);
 
+// The names in TaskConfig::families, without weights.
+std::vector<std::string> family_names(const TaskConfig& config);
+
 // A whole number from low to high, both included.
 inline int64_t draw_between(Random& random, int64_t low, int64_t high) {
   return low + static_cast<int64_t>(random.below(static_cast<uint64_t>(high - low + 1)));
@@ -36,11 +40,30 @@ inline int64_t draw_between(Random& random, int64_t low, int64_t high) {
 // A number of as many digits, without leading zeros.
 int64_t draw_number(Random& random, int64_t digits);
 
+int64_t largest_number(int64_t digits);  // 999 for 3
+
+// The step of a working that goes wrong, -1 for none.
+int64_t slipping_step(Random* slip, int64_t steps);
+// Another result than the right one: one or two off, not negative.
+int64_t slipped(Random& slip, int64_t right);
+
 std::optional<Problem> make_addition(const TaskConfig& config, Random& random);
 std::optional<Problem> make_subtraction(const TaskConfig& config, Random& random);
 std::optional<Problem> make_multiplication(const TaskConfig& config, Random& random);
+std::optional<Problem> make_chain(const TaskConfig& config, Random& random);
+std::optional<Problem> make_equation(const TaskConfig& config, Random& random);
+std::optional<Problem> make_countdown(const TaskConfig& config, Random& random);
+std::optional<Problem> make_sorting(const TaskConfig& config, Random& random);
+std::optional<Problem> make_word_count(const TaskConfig& config, Random& random);
+std::optional<Problem> make_letter_count(const TaskConfig& config, Random& random);
+std::optional<Problem> make_truth_tellers(const TaskConfig& config, Random& random);
+std::optional<Problem> make_ordering(const TaskConfig& config, Random& random);
+
 Worked work_addition(const Problem& problem, Random* slip);
 Worked work_subtraction(const Problem& problem, Random* slip);
 Worked work_multiplication(const Problem& problem, Random* slip);
+Worked work_chain(const Problem& problem, Random* slip);
+Worked work_equation(const Problem& problem, Random* slip);
+Worked work_countdown(const Problem& problem, Random* slip);
 
 }  // namespace minke

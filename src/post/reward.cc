@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "post/answer.h"
+#include "post/countdown.h"
 
 namespace minke {
 namespace {
@@ -65,14 +66,26 @@ class RuleReward : public Reward {
       case ProblemCheck::numeric:
         verdict.correct = same_answer(answer, problem.answer);
         break;
+      case ProblemCheck::countdown:
+        check_numbers(problem, answer, verdict);
+        break;
       default:
         fail_usage("no reward for this kind of problem: {}", problem.id);
     }
   }
 
+  static void check_numbers(const Problem& problem, std::string_view answer, Verdict& verdict) {
+    const CountdownResult result =
+        check_countdown(answer, problem.details.at("numbers"), problem.details.at("target"));
+    verdict.correct = result.correct;
+    verdict.note = result.problem;
+  }
+
   double total(const Verdict& verdict, const Response& response, bool answered) const {
     double sum = verdict.correct ? config_.accuracy_weight : answered ? config_.wrong_reward : 0;
     if (verdict.formatted && config_.format != FormatRule::none) sum += config_.format_weight;
+    if (config_.language_weight != 0)
+      sum += config_.language_weight * language_share(response.text, config_.language);
     return sum + config_.overlong_weight * overlong(config_, response);
   }
 

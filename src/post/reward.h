@@ -1,6 +1,7 @@
 #pragma once
 // Rewards: what a response to a problem is worth, by rules that a program can check.
 
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,7 +18,8 @@ struct Response {
   int64_t tokens = 0;      // of it; only overlong shaping asks
   bool truncated = false;  // it ended by the limit of tokens
 
-  Response(std::string_view response_text, int64_t token_count = 0, bool was_truncated = false)
+  template <std::convertible_to<std::string_view> Text>
+  Response(const Text& response_text, int64_t token_count = 0, bool was_truncated = false)
       : text(response_text), tokens(token_count), truncated(was_truncated) {}
 };
 

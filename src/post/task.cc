@@ -115,6 +115,14 @@ const std::vector<Family>& all_families() {
       {"addition", make_addition, work_addition},
       {"subtraction", make_subtraction, work_subtraction},
       {"multiplication", make_multiplication, work_multiplication},
+      {"chain", make_chain, work_chain},
+      {"equation", make_equation, work_equation},
+      {"countdown", make_countdown, work_countdown},
+      {"sorting", make_sorting, nullptr},
+      {"word_count", make_word_count, nullptr},
+      {"letter_count", make_letter_count, nullptr},
+      {"truth_tellers", make_truth_tellers, nullptr},
+      {"ordering", make_ordering, nullptr},
   };
   return families;
 }
@@ -126,6 +134,12 @@ const Family& find_family(std::string_view name) {
     names += fmt::format("{}{}", names.empty() ? "" : ", ", family.name);
   }
   fail_usage("unknown task '{}', expected one of {}", name, names);
+}
+
+std::vector<std::string> family_names(const TaskConfig& config) {
+  std::vector<std::string> names;
+  for (const Share& share : parse_families(config.families)) names.emplace_back(share.family->name);
+  return names;
 }
 
 std::unique_ptr<Task> make_task(const TaskConfig& config) {
