@@ -1,4 +1,4 @@
-// minke eval MODEL --task ppl|choice --file F: how good a model is.
+// minke eval MODEL --task NAME: how good a model is.
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -7,7 +7,10 @@
 
 #include "cli/commands.h"
 #include "cli/compute_option.h"
+#include "config/task_config.h"
+#include "ledger/version.h"
 #include "model/eval.h"
+#include "post/eval.h"
 
 namespace minke {
 namespace {
@@ -18,6 +21,13 @@ struct Arguments {
   std::string model, task, file, compute;
   int64_t context = 0;
   bool json = false;
+
+  // Of tasks with problems to answer.
+  std::string recipe, split = "test", prompt = "plain", output;
+  std::vector<std::string> overrides;
+  int64_t problems = 200, parallel = 32;
+  bool greedy = false;
+  EvalOptions eval{.sampling = {.temperature = 1, .top_p = 1}};
 };
 
 Json run_perplexity(LoadedModel& model, const Arguments& a) {
@@ -48,7 +58,62 @@ void print(const Arguments& a, const Json& result) {
     fmt::print("{:<26}{}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
 }
 
+// The families or the file that --task names, beside the recipe's settings.
+TaskSettings task_settings(const Arguments& a) {
+  std::vector<std::string> overrides = a.overrides;
+  const bool is_file = a.task.ends_with(".jsonl");
+  overrides.push_back(
+      fmt::format("task.{}={}", is_file ? "path" : "families", nlohmann::json(a.task).dump()));
+  if (is_file) overrides.emplace_back("task.families=\"jsonl\"");
+  return parse_task_settings(a.recipe.empty() ? "" : read_file(a.recipe), a.recipe, overrides);
+}
+
+int64_t longest_prompt(const Arguments& a, const std::vector<Problem>& problems,
+                       const Tokenizer& tokenizer, const ChatTemplate* chat_template) {
+  size_t longest = 0;
+  for (const Problem& problem : problems)
+    longest = std::max(
+        longest, encode_prompt(problem, a.eval.style, tokenizer, chat_template).tokens.size());
+  return static_cast<int64_t>(longest);
+}
+
+void run_task(Arguments a) {
+  if (a.greedy) a.eval.sampling.temperature = 0;
+  a.eval.style = parse_prompt_style(a.prompt);
+  const TaskSettings settings = task_settings(a);
+  const auto task = make_task(settings.task);
+  const auto reward = make_reward(settings.reward, settings.sandbox);
+  const std::vector<Problem> problems =
+      distinct_problems(*task, parse_split(a.split), static_cast<uint64_t>(a.problems));
+  if (problems.empty()) fail_usage("task {}: the {} split has no problems", a.task, a.split);
+  ModelSource source = ModelSource::open(a.model);
+  const Tokenizer tokenizer = source.tokenizer();
+  std::optional<ChatTemplate> chat;
+  if (a.eval.style == PromptStyle::chat) chat = source.chat_template(tokenizer);
+  const ChatTemplate* chat_template = chat ? &*chat : nullptr;
+  LoadOptions options;
+  options.compute = parse_compute(a.compute);
+  options.max_tokens = longest_prompt(a, problems, tokenizer, chat_template) + a.eval.max_tokens;
+  options.cache_tokens = a.parallel * (options.max_tokens + page_tokens);
+  LoadedModel model(std::move(source), options);
+  EngineOptions engine_options;
+  engine_options.max_sequences = a.parallel;
+  Engine engine(model, tokenizer, engine_options);
+  const EvalResult result = evaluate(engine, tokenizer, chat_template, problems, *reward, a.eval);
+  const auto report = [&](bool samples) {
+    Json json = {{"task", a.task},           {"split", a.split},
+                 {"model", a.model},         {"compute", dtype_name(model.compute())},
+                 {"commit", code_version()}, {"settings", a.overrides}};
+    json.update(to_json(result, a.eval, samples));
+    return json;
+  };
+  if (!a.output.empty()) write_file(a.output, report(true).dump(1) + "\n");
+  print(a, report(false));
+}
+
 void run(const Arguments& a) {
+  if (a.task != "choice" && a.task != "ppl") return run_task(a);
+  if (a.file.empty()) fail_usage("--task {} needs --file", a.task);
   constexpr int64_t default_context = 2048;
   std::vector<ChoiceQuestion> questions;
   if (a.task == "choice") questions = read_choice_questions(a.file);
@@ -65,17 +130,50 @@ void run(const Arguments& a) {
   print(a, a.task == "choice" ? run_choices(model, a, questions) : run_perplexity(model, a));
 }
 
+void add_task_options(CLI::App& command, Arguments& a) {
+  SamplingOptions& sampling = a.eval.sampling;
+  command.add_option("--recipe", a.recipe, "TOML with [task], [reward], [sandbox]");
+  command.add_option("--set", a.overrides, "task.max_digits=4: overrides the recipe");
+  command.add_option("--split", a.split, "train, validation or test")->capture_default_str();
+  command.add_option("--problems", a.problems, "How many, at most")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  command.add_option("--samples", a.eval.samples, "Answers to each problem")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  command.add_option("--prompt", a.prompt, "plain, r1_zero or chat")->capture_default_str();
+  command.add_option("--max-tokens", a.eval.max_tokens, "Of an answer")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  command.add_option("--temperature", sampling.temperature, "Of the samples")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  command.add_option("--top-p", sampling.top_p, "Smallest set of tokens with this probability")
+      ->check(CLI::Range(1e-6, 1.0))
+      ->capture_default_str();
+  command.add_option("--seed", sampling.seed, "Of the samples")->capture_default_str();
+  command.add_flag("--greedy", a.greedy, "The most likely token each time");
+  command.add_option("--stop", a.eval.stop, "Text that ends an answer; any number of times");
+  command.add_option("--parallel", a.parallel, "Answers that grow at once")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command.add_option("--output", a.output, "JSON file with every prompt, answer and verdict");
+}
+
 }  // namespace
 
 void add_eval_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
-  CLI::App* command = app.add_subcommand("eval", "Perplexity, or questions with choices");
+  CLI::App* command = app.add_subcommand("eval", "Tasks, perplexity, or questions with choices");
   command->add_option("model", a->model, "Hugging Face directory, run's folder or GGUF file")
       ->required();
-  command->add_option("--task", a->task, "ppl: of a text; choice: of JSON lines with questions")
-      ->required()
-      ->check(CLI::IsMember({"ppl", "choice"}));
-  command->add_option("--file", a->file, "The text, or the questions")->required();
+  command
+      ->add_option("--task", a->task,
+                   "ppl: of a text; choice: of questions in JSON lines; or families of problems, "
+                   "addition for one; or a .jsonl file of problems")
+      ->required();
+  command->add_option("--file", a->file, "ppl and choice: the text, or the questions");
+  add_task_options(*command, *a);
   command->add_option("--context", a->context, "Tokens of one window (default: 2048)")
       ->check(CLI::Range(2, 1 << 24));
   add_compute_option(*command, a->compute);

@@ -79,7 +79,7 @@ void unwrap_text(std::string& text) {
       if (end == std::string::npos) break;
       text.erase(end, 1);
       text.erase(at, command.size());
-      text.insert(at, " ");
+      text.insert(at, 1, ' ');
     }
 }
 
@@ -182,6 +182,24 @@ bool same_answer(std::string_view given, std::string_view right) {
   if (!unit_a.empty() && !unit_b.empty() && unit_a != unit_b) return false;
   const std::optional<Number> x = parse_number(figure_a), y = parse_number(figure_b);
   return x && y && same_number(*x, *y);
+}
+
+bool same_text(std::string_view given, std::string_view right) {
+  const std::string a = without_spaces(normalise_answer(given));
+  return !a.empty() && a == without_spaces(normalise_answer(right));
+}
+
+std::string_view find_code(std::string_view answer) {
+  constexpr std::string_view fence = "```";
+  size_t end = answer.rfind(fence);
+  if (end == answer.npos || end == 0) return answer;
+  size_t begin = answer.rfind(fence, end - 1);
+  if (begin == answer.npos) {  // the last block is not closed
+    begin = end;
+    end = answer.size();
+  }
+  const size_t line = answer.find('\n', begin);  // the language stands behind the opening fence
+  return line >= end ? std::string_view() : answer.substr(line + 1, end - line - 1);
 }
 
 bool has_format(std::string_view response, FormatRule rule) {

@@ -23,6 +23,12 @@ std::string normalise_answer(std::string_view answer);
 // The same number, exactly; or the same text, both normalised.
 bool same_answer(std::string_view given, std::string_view right);
 
+// The same text but for white space, both normalised; nothing is the same as an empty answer.
+bool same_text(std::string_view given, std::string_view right);
+
+// The code of an answer: the last block between lines of three backticks, or else the whole answer.
+std::string_view find_code(std::string_view answer);
+
 // Each tag once, in order, nothing before the thinking and an answer after it. Where the prompt
 // ends with <think>, the response that is judged begins with that tag all the same.
 bool has_format(std::string_view response, FormatRule rule);

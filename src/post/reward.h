@@ -45,8 +45,10 @@ class Reward {
   // stop, otherwise a verdict with `failed`, counted, logged with the sample.
   virtual Verdict judge(const Problem& problem, const Response& response) = 0;
   virtual const RewardStats& stats() const = 0;
-  // Whether the same response always gets the same verdict. Verdicts of a sandbox and of external
-  // commands can vary with their limits of time: a run that is to be resumed keeps them.
+  // Whether the same response always gets the same verdict. Verdicts of a sandbox
+  // and of external commands can vary with their limits of time: a run that is to be resumed keeps
+  // them.
+  // False for by_task too, as problems may bring code.
   virtual bool repeatable() const = 0;
 };
 

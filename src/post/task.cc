@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "post/families.h"
+#include "post/jsonl_task.h"
 
 namespace minke {
 namespace {
@@ -133,7 +134,7 @@ const Family& find_family(std::string_view name) {
     if (family.name == name) return family;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", family.name);
   }
-  fail_usage("unknown task '{}', expected one of {}", name, names);
+  fail_usage("unknown task '{}', expected jsonl alone or some of {}", name, names);
 }
 
 std::vector<std::string> family_names(const TaskConfig& config) {
@@ -147,6 +148,7 @@ std::unique_ptr<Task> make_task(const TaskConfig& config) {
   check_range("carries", config.min_carries, config.max_carries);
   check_range("steps", config.min_steps, config.max_steps);
   check_range("items", config.min_items, config.max_items);
+  if (trimmed(config.families) == "jsonl") return make_jsonl_task(config);
   return std::make_unique<GeneratedTask>(config, parse_families(config.families));
 }
 

@@ -1,10 +1,12 @@
 #include "post/task.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <set>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "post/families.h"
 
 namespace minke {
@@ -115,6 +117,59 @@ TEST(Task, WorkingIsWrittenDigitByDigit) {
   EXPECT_EQ(work_subtraction(problem, nullptr).working, "13-8=5 9-4-1=4 2-0=2");
   problem.details = {{"a", 48}, {"b", 93}, {"width", 1}};
   EXPECT_EQ(work_multiplication(problem, nullptr).working, "48*3=144 48*90=4320 144+4320=4464");
+}
+
+// A file of problems that is gone with its test.
+struct ProblemFile {
+  explicit ProblemFile(const std::string& text)
+      : path(fs::temp_directory_path() / fmt::format("minke-problems-{}.jsonl", getpid())) {
+    write_file(path, text);
+  }
+  ~ProblemFile() { fs::remove(path); }
+  fs::path path;
+};
+
+TEST(JsonlTask, ReadsTheFormsOfGsm8kAndMath) {
+  std::string text = R"({"question": "a", "answer": "So 40 + 2.\n#### 42"})"
+                     "\n"
+                     R"({"problem": "b", "solution": "Thus $\\boxed{\\frac{1}{2}}$."})"
+                     "\n"
+                     R"({"question": "c", "answer": 7})"
+                     "\n"
+                     R"({"question": "d", "tests": "assert f(1) == 2"})"
+                     "\n"
+                     R"({"question": "no answer"})"
+                     "\nnot json\n";
+  const ProblemFile file(text);
+  TaskConfig config;
+  config.families = "jsonl";
+  config.path = file.path;
+  const auto task = make_task(config);
+  std::set<std::string> answers;
+  uint64_t problems = 0;
+  for (const TaskSplit split : {TaskSplit::train, TaskSplit::validation, TaskSplit::test})
+    for (uint64_t i = 0; i < *task->size(split); ++i, ++problems)
+      answers.insert(task->problem(split, i).answer);
+  EXPECT_EQ(problems, 4u);
+  EXPECT_EQ(answers, (std::set<std::string>{"42", "\\frac{1}{2}", "7", ""}));
+  config.on_bad_sample = FailureAction::stop;
+  EXPECT_THROW(make_task(config), Error);
+}
+
+TEST(JsonlTask, WhatIsInTheTestFileIsNotTrainedOn) {
+  const ProblemFile file(
+      "{\"question\": \"a  b\", \"answer\": \"1\"}\n{\"question\": \"c\", "
+      "\"answer\": \"2\"}\n");
+  const fs::path tests = file.path.string() + ".test";
+  write_file(tests, "{\"question\": \"a b\", \"answer\": \"1\"}\n");
+  TaskConfig config;
+  config.families = "jsonl";
+  config.path = file.path;
+  config.test_path = tests;
+  const auto task = make_task(config);
+  EXPECT_EQ(task->size(TaskSplit::test), 1u);
+  EXPECT_EQ(*task->size(TaskSplit::train) + *task->size(TaskSplit::validation), 1u);
+  fs::remove(tests);
 }
 
 }  // namespace
