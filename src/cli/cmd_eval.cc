@@ -27,7 +27,7 @@ struct Arguments {
   std::vector<std::string> overrides;
   int64_t problems = 200, parallel = 32;
   bool greedy = false;
-  EvalOptions eval{.sampling = {.temperature = 1, .top_p = 1}};
+  EvalOptions eval;
 };
 
 Json run_perplexity(LoadedModel& model, const Arguments& a) {

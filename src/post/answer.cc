@@ -192,8 +192,8 @@ bool same_text(std::string_view given, std::string_view right) {
 std::string_view find_code(std::string_view answer) {
   constexpr std::string_view fence = "```";
   size_t end = answer.rfind(fence);
-  if (end == answer.npos || end == 0) return answer;
-  size_t begin = answer.rfind(fence, end - 1);
+  if (end == answer.npos) return answer;
+  size_t begin = end == 0 ? answer.npos : answer.rfind(fence, end - 1);
   if (begin == answer.npos) {  // the last block is not closed
     begin = end;
     end = answer.size();

@@ -28,6 +28,8 @@ EncodedPrompt encode_prompt(const Problem& problem, PromptStyle style, const Tok
                             const ChatTemplate* chat_template);
 
 struct EvalOptions {
+  EvalOptions() { sampling.temperature = sampling.top_p = 1; }  // the model as it is
+
   int64_t samples = 1;  // of each problem
   SamplingOptions sampling;
   int64_t max_tokens = 256;

@@ -106,7 +106,7 @@ TEST(Reward, CodeIsFoundBetweenItsFences) {
   EXPECT_EQ(find_code("```\na\n```\n```\nb\n```"), "b\n");
   EXPECT_EQ(find_code("```python\nx"), "x");
   EXPECT_EQ(find_code("x = 1"), "x = 1");
-  EXPECT_EQ(find_code("```"), "```");
+  EXPECT_EQ(find_code("```"), "");
 }
 
 }  // namespace
