@@ -223,21 +223,6 @@ void write_config(const ModelSource& source, const fs::path& folder, Quantizatio
   write_file(folder / "config.json", write_model_config(config));
 }
 
-void write_tokenizer_files(const ModelSource& source, const fs::path& folder) {
-  if (!source.has_tokenizer())
-    return warn("{} has no tokenizer; neither has the directory", source.where());
-  if (source.is_gguf()) {
-    write_tokenizer(source.tokenizer_definition(), folder);
-    const std::string chat = source.chat_template_text();
-    if (!chat.empty()) write_file(folder / "chat_template.jinja", chat);
-    return;
-  }
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                           "chat_template.jinja"})
-    if (fs::exists(source.path() / name))
-      write_file(folder / name, read_file(source.path() / name));
-}
-
 void convert_to_gguf(const ModelSource& source, const fs::path& output,
                      const ConversionOptions& options) {
   if (fs::exists(output) && !fs::is_regular_file(output))
@@ -265,6 +250,21 @@ void convert_to_directory(const ModelSource& source, const fs::path& output,
 }
 
 }  // namespace
+
+void write_tokenizer_files(const ModelSource& source, const fs::path& folder) {
+  if (!source.has_tokenizer())
+    return warn("{} has no tokenizer; neither has the directory", source.where());
+  if (source.is_gguf()) {
+    write_tokenizer(source.tokenizer_definition(), folder);
+    const std::string chat = source.chat_template_text();
+    if (!chat.empty()) write_file(folder / "chat_template.jinja", chat);
+    return;
+  }
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                           "chat_template.jinja"})
+    if (fs::exists(source.path() / name))
+      write_file(folder / name, read_file(source.path() / name));
+}
 
 void convert_model(const ModelSource& source, const fs::path& output,
                    const ConversionOptions& options) {

@@ -37,4 +37,7 @@ struct ConversionOptions {
 void convert_model(const ModelSource& source, const fs::path& output,
                    const ConversionOptions& options);
 
+// Tokenizer and chat template as a Hugging Face directory has them, into a folder that exists.
+void write_tokenizer_files(const ModelSource& source, const fs::path& folder);
+
 }  // namespace minke

@@ -6,7 +6,7 @@
 
 #include "ledger/ledger.h"
 #include "ledger/metrics.h"
-#include "train/trainer.h"
+#include "train/training.h"
 
 namespace minke {
 

@@ -9,9 +9,9 @@
 #include "kernels/isa.h"
 #include "kernels/peak.h"
 #include "ledger/version.h"
-#include "plan/flops.h"
 #include "train/profile.h"
 #include "train/progress.h"
+#include "train/trainer.h"
 
 namespace minke {
 namespace {
@@ -49,23 +49,24 @@ bool passed(int64_t before, int64_t tokens, int64_t every) {
 
 class Run {
  public:
-  Run(const TrainConfig& config, const std::optional<fs::path>& checkpoint, bool profile)
-      : folder_(config.output),
+  Run(RunSettings settings, const MakeTraining& make, const std::optional<fs::path>& checkpoint,
+      bool profile)
+      : settings_(std::move(settings)),
         profiling_(profile),
         group_(make_local_group()),
-        trainer_(start(config, checkpoint)),
-        ledger_(checkpoint ? stored_ledger(folder_) : Ledger(), trainer_->position().step),
-        metrics_(folder_ / "metrics.jsonl", checkpoint ? trainer_->position().step : -1),
-        flops_per_token_(training_flops_per_token(config.model, config.data.sequence_length)),
-        peak_flops_(measured_peaks().best(config.compute == ComputeDType::f32 ? "f32" : "bf16")) {
-    write_file(folder_ / "recipe.toml", write_train_config(config));
+        training_(start(make, checkpoint)),
+        ledger_(checkpoint ? stored_ledger(settings_.folder) : Ledger(),
+                training_->position().step),
+        metrics_(settings_.folder / "metrics.jsonl", checkpoint ? training_->position().step : -1),
+        peak_flops_(measured_peaks().best(compute_name())) {
+    write_file(settings_.folder / "recipe.toml", settings_.recipe);
     Ledger& ledger = ledger_.update();
-    ledger.name = config.name;
-    ledger.prices = config.cost;
+    ledger.name = settings_.name;
+    ledger.prices = settings_.prices;
     ledger.peak_flops = peak_flops_;
-    ledger.planned_memory_bytes = trainer_->memory_plan().total();
-    ledger.recipe_sha256 = sha256(write_train_config(config));
-    ledger.data_sha256 = sha256_file(fs::path(config.data.path) / "index.json");
+    ledger.planned_memory_bytes = training_->trained().memory_plan().total();
+    ledger.recipe_sha256 = sha256(settings_.recipe);
+    ledger.data_sha256 = settings_.data_sha256;
     ledger.code_version = code_version();
     if (!ledger.curve.empty()) {
       measured_step_ = ledger.curve.back().step;
@@ -77,51 +78,53 @@ class Run {
   void train() {
     const StopSignals signals;
     StepReport report;
-    while (!trainer_->done() && !stop_requested) {
-      const int64_t before = trainer_->position().tokens;
+    while (!training_->done() && !stop_requested) {
+      const int64_t before = training_->position().tokens;
       const double start = now_seconds();
       if (profiling_) profile_.begin_step();
-      report = trainer_->step();
+      report = training_->step();
       const double seconds = now_seconds() - start;
       if (profiling_) profile_.end_step(seconds);
-      count_step(trainer_->position().tokens - before, seconds, report);
+      count_step(training_->position().tokens - before, seconds, report);
       after_step(before, report);
     }
-    if (trainer_->position().step != measured_step_ && trainer_->done()) validate(report);
-    if (trainer_->position().step != saved_step_) save();
+    if (training_->position().step != measured_step_ && training_->done()) validate(report);
+    if (training_->position().step != saved_step_) save();
     if (profiling_) write_profile();
-    if (trainer_->done())
+    if (training_->done())
       finish();
     else
-      info("stopped at step {}; `minke train RECIPE --resume` goes on", trainer_->position().step);
+      info("stopped at step {}; `{} RECIPE --resume` goes on", training_->position().step,
+           settings_.command);
   }
 
  private:
-  std::unique_ptr<Trainer> start(const TrainConfig& config,
-                                 const std::optional<fs::path>& checkpoint) {
-    auto trainer = std::make_unique<Trainer>(config, *group_);
+  std::unique_ptr<Training> start(const MakeTraining& make,
+                                  const std::optional<fs::path>& checkpoint) {
+    auto training = make(*group_, settings_);
     if (checkpoint) {
-      trainer->resume(*checkpoint);
+      training->resume(*checkpoint);
       info("resumed from {}", checkpoint->string());
     }
-    return trainer;
+    return training;
+  }
+
+  const char* compute_name() const {
+    return training_->trained().compute() == DType::f32 ? "f32" : "bf16";
   }
 
   void announce() const {
-    const TrainConfig& config = trainer_->config();
-    const TrainingMemory& plan = trainer_->memory_plan();
+    const TrainableModel& trained = training_->trained();
+    const ModelConfig& model = trained.options().model;
+    const TrainingMemory& plan = trained.memory_plan();
     info("model: {} parameters, {} active per token; {} on {} threads ({})",
-         count_parameters(config.model), count_active_parameters(config.model),
-         config.compute == ComputeDType::f32 ? "f32" : "bf16", thread_count(),
+         count_parameters(model), count_active_parameters(model), compute_name(), thread_count(),
          isa_name(active_isa()));
     info(
         "memory plan: {} = weights and gradients {}, optimiser {}, activations and packed weights "
         "{}, process and data {}",
         gibibytes(plan.total()), gibibytes(plan.weights), gibibytes(plan.optimizer),
         gibibytes(plan.model), gibibytes(plan.process));
-    info("data: {} training tokens, {} for validation; this run takes {}",
-         trainer_->data().index().train.tokens, trainer_->data().index().validation.tokens,
-         config.total_tokens);
   }
 
   void count_step(int64_t tokens, double seconds, const StepReport& report) {
@@ -129,90 +132,92 @@ class Run {
     ++ledger.steps;
     ledger.tokens += tokens;
     ledger.training_seconds += seconds;
-    ledger.model_flops += flops_per_token_ * static_cast<double>(tokens);
+    ledger.model_flops += report.flops;
+    recent_flops_ += report.flops;
     recent_seconds_ += seconds;
     recent_tokens_ += tokens;
     if (report.skipped)
-      warn("step {}: the loss is not finite; skipped ({} so far)", trainer_->position().step,
-           trainer_->position().skipped);
+      warn("step {}: the loss is not finite; skipped ({} so far)", training_->position().step,
+           training_->position().skipped);
   }
 
   void after_step(int64_t tokens_before, const StepReport& report) {
-    const TrainConfig& config = trainer_->config();
-    const TrainPosition& position = trainer_->position();
-    if (passed(tokens_before, position.tokens, config.validation.every_tokens)) validate(report);
-    const bool log = position.step % config.log_every_steps == 0 || trainer_->done();
+    const TrainPosition& position = training_->position();
+    if (passed(tokens_before, position.tokens, settings_.validate_every_tokens)) validate(report);
+    const bool log = position.step % settings_.log_every_steps == 0 || training_->done();
     if (log) write_progress(report);
-    if (passed(tokens_before, position.tokens, config.checkpoint.every_tokens)) save();
+    if (passed(tokens_before, position.tokens, settings_.save_every_tokens)) save();
   }
 
   void write_progress(const StepReport& report) {
-    const TrainPosition& position = trainer_->position();
+    const TrainPosition& position = training_->position();
     const double rate = recent_tokens_ / std::max(1e-9, recent_seconds_);
-    const double left = static_cast<double>(trainer_->config().total_tokens - position.tokens);
+    const double left = static_cast<double>(settings_.total_tokens - position.tokens);
     Progress progress{report,
                       position,
-                      trainer_->config().total_tokens,
+                      settings_.total_tokens,
                       rate,
                       std::nullopt,
                       bits_per_byte_,
                       left / std::max(1e-9, rate),
                       ledger_.update().cost(),
-                      trainer_->config().cost.currency};
-    if (peak_flops_ > 0) progress.fraction_of_peak = rate * flops_per_token_ / peak_flops_;
+                      settings_.prices.currency};
+    if (peak_flops_ > 0)
+      progress.fraction_of_peak = recent_flops_ / std::max(1e-9, recent_seconds_) / peak_flops_;
     metrics_.write(progress_json(progress));
-    show_progress(progress_line(progress), trainer_->done() || stop_requested);
-    recent_seconds_ = 0;
+    show_progress(progress_line(progress), training_->done() || stop_requested);
+    recent_seconds_ = recent_flops_ = 0;
     recent_tokens_ = 0;
   }
 
   // A point of the learning curve.
   void validate(const StepReport& report) {
-    measured_step_ = trainer_->position().step;
-    bits_per_byte_ = trainer_->validate();
+    measured_step_ = training_->position().step;
+    bits_per_byte_ = training_->validate();
     Ledger& ledger = ledger_.update();
-    ledger.curve.push_back({measured_step_, trainer_->position().tokens, ledger.wall_seconds,
+    ledger.curve.push_back({measured_step_, training_->position().tokens, ledger.wall_seconds,
                             report.loss, bits_per_byte_, ledger.cost()});
-    metrics_.write({{"step", measured_step_},
-                    {"tokens", trainer_->position().tokens},
-                    {"bits_per_byte", *bits_per_byte_}});
+    if (bits_per_byte_)
+      metrics_.write({{"step", measured_step_},
+                      {"tokens", training_->position().tokens},
+                      {"bits_per_byte", *bits_per_byte_}});
   }
 
   void save() {
-    saved_step_ = trainer_->position().step;
-    trainer_->save();
+    saved_step_ = training_->position().step;
+    training_->save();
     Ledger& ledger = ledger_.update();
     ledger.weights_sha256 = sha256_file(model_folder() / "model.safetensors");
-    write_file(folder_ / "ledger.json", write_ledger(ledger));
+    write_file(settings_.folder / "ledger.json", write_ledger(ledger));
   }
 
   fs::path model_folder() const {
-    return checkpoint_folder(folder_, trainer_->position().step) / "model";
+    return checkpoint_folder(settings_.folder, training_->position().step) / "model";
   }
 
   void write_profile() const {
     const Peaks& peaks = measured_peaks();
-    write_file(folder_ / "profile.json", profile_.json(peaks).dump(2) + "\n");
+    write_file(settings_.folder / "profile.json", profile_.json(peaks).dump(2) + "\n");
     fmt::print("{}", profile_.table(peaks));
   }
 
   void finish() {
     const Ledger& ledger = ledger_.update();
-    info("done: {} tokens in {}, {:.3f} bits per byte, {:.4f} {}; the model is in {}",
-         trainer_->position().tokens, format_duration(ledger.wall_seconds),
-         bits_per_byte_.value_or(0.0), ledger.cost(), ledger.prices.currency,
-         model_folder().string());
+    info("done: {} tokens in {}{}, {:.4f} {}; the model is in {}", training_->position().tokens,
+         format_duration(ledger.wall_seconds),
+         bits_per_byte_ ? fmt::format(", {:.3f} bits per byte", *bits_per_byte_) : "",
+         ledger.cost(), ledger.prices.currency, model_folder().string());
   }
 
-  fs::path folder_;
+  RunSettings settings_;
   bool profiling_;
   StepProfile profile_;
   std::unique_ptr<Group> group_;
-  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<Training> training_;
   LedgerSession ledger_;
   MetricsWriter metrics_;
-  double flops_per_token_, peak_flops_;
-  double recent_seconds_ = 0;
+  double peak_flops_;
+  double recent_seconds_ = 0, recent_flops_ = 0;
   int64_t recent_tokens_ = 0;
   std::optional<double> bits_per_byte_;
   int64_t measured_step_ = -1, saved_step_ = -1;
@@ -220,8 +225,9 @@ class Run {
 
 }  // namespace
 
-void run_training(const TrainConfig& config, bool resume, bool profile) {
-  const fs::path folder = config.output;
+void run_training(const RunSettings& settings, const MakeTraining& make, bool resume,
+                  bool profile) {
+  const fs::path& folder = settings.folder;
   const bool begun = fs::exists(folder / "metrics.jsonl") || fs::exists(folder / "checkpoints");
   if (begun && !resume)
     fail_usage(
@@ -229,7 +235,29 @@ void run_training(const TrainConfig& config, bool resume, bool profile) {
         "--set output=...",
         folder.string());
   const auto checkpoint = resume ? find_checkpoint(folder) : std::nullopt;
-  Run(config, checkpoint, profile).train();
+  Run(settings, make, checkpoint, profile).train();
+}
+
+void run_training(const TrainConfig& config, bool resume, bool profile) {
+  const RunSettings settings{"minke train",
+                             config.name,
+                             config.output,
+                             write_train_config(config),
+                             "",
+                             config.total_tokens,
+                             config.log_every_steps,
+                             config.validation.every_tokens,
+                             config.checkpoint.every_tokens,
+                             config.cost};
+  const auto make = [&](Group& group, RunSettings& of_data) {
+    auto trainer = std::make_unique<Trainer>(config, group);
+    of_data.data_sha256 = sha256_file(fs::path(config.data.path) / "index.json");
+    info("data: {} training tokens, {} for validation; this run takes {}",
+         trainer->data().index().train.tokens, trainer->data().index().validation.tokens,
+         config.total_tokens);
+    return trainer;
+  };
+  run_training(settings, make, resume, profile);
 }
 
 }  // namespace minke

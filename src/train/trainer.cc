@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "base/profile.h"
+#include "plan/flops.h"
 #include "train/schedule.h"
 
 namespace minke {
@@ -77,6 +78,8 @@ StepReport Trainer::step() {
 StepReport Trainer::run_micro_batches(int64_t sequences) {
   StepReport report;
   report.sequences = sequences;
+  report.flops = training_flops_per_token(config_.model, config_.data.sequence_length) *
+                 static_cast<double>(sequences * config_.data.sequence_length);
   const int64_t micro = config_.batch.micro_batch;
   const double tokens = static_cast<double>(sequences * config_.data.sequence_length);
   const Transformer::StepOptions options{
@@ -107,7 +110,7 @@ void Trainer::stop_non_finite(const StepReport& report) const {
       position_.sequences + report.sequences - 1, last ? last->string() : "none");
 }
 
-double Trainer::validate() {
+std::optional<double> Trainer::validate() {
   const int64_t length = config_.data.sequence_length, micro = config_.batch.micro_batch;
   int64_t count = validation_->windows();
   if (config_.validation.max_tokens > 0)
