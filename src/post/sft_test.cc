@@ -19,7 +19,7 @@ class SftTest : public testing::Test {
     folder = fs::temp_directory_path() / ("minke_sft_" + std::to_string(::getpid()));
     fs::create_directories(folder / "model");
     BpeTrainer trainer({.vocab_size = 320});
-    trainer.add("What is one and two? Three.");
+    for (int i = 0; i < 200; ++i) trainer.add("the whale and the sea " + std::to_string(i));
     const TokenizerDefinition definition = trainer.train();
     write_tokenizer(definition, folder / "model");
     ModelConfig config = model_defaults(ModelType::qwen2);
@@ -113,9 +113,9 @@ TEST_F(SftTest, BadLinesAreNamed) {
                                {"role": "assistant", "content": "y"}]})",
                            R"({"prompt": 1, "completion": "x"})"})
     EXPECT_THROW(parse_conversation(line, "here", t, &chat), Error) << line;
-  EXPECT_THROW(parse_conversation(R"({"messages": [{"role": "user", "content": "x"}]})", "here", t,
-                                  nullptr),
-               Error);
+  EXPECT_THROW(
+      parse_conversation(R"({"messages": [{"role": "user", "content": "x"}]})", "here", t, nullptr),
+      Error);
   for (const char* files : {"nowhere.jsonl", "a.jsonl:x", "a.jsonl:0", ","})
     EXPECT_THROW(SftData(files, t, nullptr, 32, 1), Error) << files;
 }
