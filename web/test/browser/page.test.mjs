@@ -36,10 +36,15 @@ async function ask(page, text) {
   await page.keyboard.press("Enter");
 }
 
-async function set(page, fields) {
+// The shortcut opens and closes, so each waits for what it did.
+async function set(page, fields, thinking) {
+  const anyField = page.getByLabel(Object.keys(fields)[0], { exact: true });
   await page.keyboard.press("Alt+KeyS");
+  await anyField.waitFor();
   for (const [label, value] of Object.entries(fields)) await page.getByLabel(label, { exact: true }).fill(value);
+  if (thinking) await page.getByLabel("Thinking").selectOption(thinking);
   await page.keyboard.press("Escape");
+  await anyField.waitFor({ state: "hidden" });
 }
 
 async function importRich(page) {
@@ -60,10 +65,7 @@ test("asks, streams, counts, edits and asks again", async () => {
   const page = await openPage(browser, server.address, sizes.desktop);
   assert.equal(await page.getByLabel("Model").inputValue(), "tiny");
   await shot(page, "empty");
-  await set(page, { "Token limit": "30", Seed: "7", Input: "1", Output: "2" });
-  await page.keyboard.press("Alt+KeyS");
-  await page.getByLabel("Thinking").selectOption("off");
-  await page.keyboard.press("Escape");
+  await set(page, { "Token limit": "30", Seed: "7", Input: "1", Output: "2" }, "off");
 
   await ask(page, "How many whales?");
   await button(page, "Answer again").waitFor();
@@ -88,10 +90,7 @@ test("asks, streams, counts, edits and asks again", async () => {
 
 test("shows thinking while it lasts and folds it away", async () => {
   const page = await openPage(browser, server.address, sizes.desktop);
-  await set(page, { "Token limit": "7000", Temperature: "0" });
-  await page.keyboard.press("Alt+KeyS");
-  await page.getByLabel("Thinking").selectOption("on");
-  await page.keyboard.press("Escape");
+  await set(page, { "Token limit": "7000", Temperature: "0" }, "on");
   await ask(page, "How many whales?");
   await page.locator(".thoughts .prose").waitFor();
   assert.equal(await button(page, "Thinking").getAttribute("aria-expanded"), "true");
