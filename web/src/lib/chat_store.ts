@@ -39,7 +39,11 @@ export class ChatStore {
   }
 
   async load(): Promise<void> {
-    await this.guard(async () => this.set({ conversations: await storage.loadConversations() }));
+    await this.guard(async () => {
+      const stored = await storage.loadConversations();
+      // What was asked or imported meanwhile stays.
+      this.set({ conversations: merge(stored, this.state.conversations) });
+    });
   }
 
   private async guard(work: () => Promise<void>): Promise<void> {
