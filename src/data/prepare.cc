@@ -177,8 +177,9 @@ class Preparation {
     Random random(options_.seed, hash_name(text));
     Encoded encoded;
     encoded.is_fim = may_be_fim && random.uniform() < options_.fim_rate;
-    encoded.ids = encoded.is_fim ? encode_fim(cut_for_fim(text, random), tokenizer_)
-                                 : tokenizer_.encode(text, {.parse_special = options_.parse_special});
+    encoded.ids = encoded.is_fim
+                      ? encode_fim(cut_for_fim(text, random), tokenizer_)
+                      : tokenizer_.encode(text, {.parse_special = options_.parse_special});
     if (tokenizer_.adds_bos()) encoded.ids.insert(encoded.ids.begin(), *tokenizer_.bos_id());
     encoded.ids.push_back(index_.eos_id);
     return encoded;
