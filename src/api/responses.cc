@@ -219,7 +219,7 @@ Json responses_json(const AnswerHead& head, const Json& asked,
   const bool is_cut = end && end->reason == "length";
   Json output = Json::array();
   for (const AnswerBlock& block : blocks) output.push_back(item_json(block, "completed"));
-  const auto asked_for = [&](const char* name, Json otherwise) {
+  const auto asked_for = [&](const char* name, const Json& otherwise) {
     return asked.contains(name) && !asked[name].is_null() ? asked[name] : otherwise;
   };
   return {{"id", head.id},

@@ -17,8 +17,6 @@
 #include "base/machine.h"
 #include "text/utf8.h"
 
-extern char** environ;
-
 namespace minke {
 namespace {
 

@@ -148,6 +148,7 @@ struct Attempt {
 // Joins all numbers at random.
 Attempt attempt(const std::vector<int64_t>& numbers, Random& random) {
   std::vector<Part> parts;
+  parts.reserve(numbers.size());
   for (const int64_t number : numbers) parts.push_back({number, std::to_string(number)});
   Attempt result;
   while (parts.size() > 1)

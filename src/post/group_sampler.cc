@@ -99,6 +99,7 @@ std::vector<GroupSample> GroupSampler::answer(const std::vector<Problem>& proble
                                               double temperature) {
   constexpr uint64_t stream = hash_name("held out");
   std::vector<std::vector<int32_t>> prompts;
+  prompts.reserve(problems.size());
   for (const Problem& problem : problems)
     prompts.push_back(prompt_tokens(problem, config_.rollout.prompt_template, tokenizer_));
   std::vector<RolloutRequest> requests;

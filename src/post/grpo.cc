@@ -200,6 +200,7 @@ bool GrpoTrainer::learns_from(const Entry& entry) const {
 
 void GrpoTrainer::update(std::vector<Entry>& entries, GrpoStepReport& report) {
   std::vector<Entry*> order;
+  order.reserve(entries.size());
   for (Entry& entry : entries) order.push_back(&entry);
   const size_t minibatches = static_cast<size_t>(config_.update.minibatches);
   GrpoSums sums;

@@ -65,7 +65,8 @@ std::string calls_grammar(const std::vector<ToolDefinition>& tools, const std::s
     root +=
         fmt::format("{}{} {}root {}", i ? " | " : "",
                     grammar_string(before + tools[i].name + middle), prefix, grammar_string(after));
-    rules += with_prefix(arguments_grammar(tools[i]), prefix) + "\n";
+    rules += with_prefix(arguments_grammar(tools[i]), prefix);
+    rules += '\n';
   }
   return "root ::= " + root + "\n" + rules;
 }
