@@ -11,7 +11,7 @@
 #include "api/client.h"
 #include "api/error.h"
 #include "base/machine.h"
-#include "program.h"
+#include "tiny_model.h"
 
 extern char** environ;
 
@@ -20,53 +20,10 @@ namespace {
 
 using Value = nlohmann::json;
 
-constexpr const char* recipe = R"(output = "run"
-total_tokens = 64
-[model]
-vocab_size = 1000
-hidden_size = 32
-intermediate_size = 48
-moe_intermediate_size = 16
-num_hidden_layers = 2
-first_k_dense_replace = 1
-num_attention_heads = 2
-n_routed_experts = 4
-num_experts_per_tok = 2
-n_group = 2
-topk_group = 1
-q_lora_rank = 16
-kv_lora_rank = 16
-qk_nope_head_dim = 8
-qk_rope_head_dim = 8
-v_head_dim = 8
-max_position_embeddings = 2048
-[data]
-path = "data"
-sequence_length = 16
-[batch]
-sequences = 4
-micro_batch = 4
-[validation]
-max_tokens = 16
-)";
-
 // One model for all tests of this process.
-class ServeProgram : public ProgramTest {
+class ServeProgram : public TinyModelTest {
  protected:
-  ServeProgram() {
-    fs::copy(fs::path(MINKE_SOURCE_DIR) / "tests/golden/tokenizer_small", folder_ / "tokenizer");
-    std::string text;
-    for (int i = 0; i < 40; ++i)
-      text += fmt::format("{{\"text\": \"{} ships and {} whales in the sea, {} seen\"}}\n", i,
-                          3 * i, i % 7);
-    write_file(folder_ / "corpus.jsonl", text);
-    write_file(folder_ / "recipe.toml", recipe);
-    EXPECT_EQ(run("--quiet --threads 1 data prepare --input corpus.jsonl --tokenizer tokenizer "
-                  "--output data --validation-fraction 0.1 --near-duplicates off")
-                  .code,
-              0);
-    EXPECT_EQ(run("--quiet --threads 1 train recipe.toml").code, 0);
-  }
+  ServeProgram() : TinyModelTest("--set model.max_position_embeddings=2048") {}
   ~ServeProgram() override { stop(); }
 
   // Starts the server and waits until it listens.

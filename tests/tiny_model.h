@@ -38,7 +38,8 @@ max_tokens = 16
 
 class TinyModelTest : public ProgramTest {
  protected:
-  TinyModelTest() {
+  // train_options: what differs from the recipe.
+  explicit TinyModelTest(const std::string& train_options = "") {
     fs::copy(fs::path(MINKE_SOURCE_DIR) / "tests/golden/tokenizer_small", folder_ / "tokenizer");
     std::string text;
     for (int i = 0; i < 40; ++i)
@@ -49,7 +50,7 @@ class TinyModelTest : public ProgramTest {
     succeeds(
         "data prepare --input corpus.jsonl --tokenizer tokenizer --output data "
         "--validation-fraction 0.1 --near-duplicates off");
-    succeeds("train recipe.toml");
+    succeeds("train recipe.toml " + train_options);
   }
 
   Outcome succeeds(const std::string& arguments) const {
