@@ -16,6 +16,8 @@ void add_bench_command(CLI::App& app);
 void add_train_command(CLI::App& app);
 void add_grpo_command(CLI::App& app);
 void add_sft_command(CLI::App& app);
+void add_run_command(CLI::App& app);
+void add_report_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_chat_command(CLI::App& app);
 void add_serve_command(CLI::App& app);

@@ -45,6 +45,8 @@ void add_commands(CLI::App& app) {
   add_train_command(app);
   add_grpo_command(app);
   add_sft_command(app);
+  add_run_command(app);
+  add_report_command(app);
   add_generate_command(app);
   add_chat_command(app);
   add_serve_command(app);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "report/html.h"
+#include "report/report.h"
 
 namespace minke {
 namespace {
@@ -27,7 +27,7 @@ std::string table_text(const PlanTable& table) {
   return text + (table.note.empty() ? "" : table.note + "\n");
 }
 
-void add_memory(HtmlReport& page, const PlanPlots& plots) {
+void add_memory(Report& page, const PlanPlots& plots) {
   std::vector<Bar> bars;
   for (const TrainingPlan& p : plots.layouts) {
     const RankMemory& m = p.memory;
@@ -41,7 +41,7 @@ void add_memory(HtmlReport& page, const PlanPlots& plots) {
                 plots.machine->spec.memory_gib);
 }
 
-void add_cost(HtmlReport& page, const PlanPlots& plots) {
+void add_cost(Report& page, const PlanPlots& plots) {
   std::vector<Line> lines;
   for (const TrainingPlan& p : plots.layouts) {
     Line line{layout_text(p), {}};
@@ -51,11 +51,11 @@ void add_cost(HtmlReport& page, const PlanPlots& plots) {
   }
   if (lines.empty()) return;
   page.add_heading("Cost against tokens");
-  page.add_lines(lines, "tokens", "USD");
+  page.add_lines(lines, {"tokens", true}, {"USD", true});
 }
 
 // Rates of the products for a growing number of rows: memory-bound, then arithmetic.
-void add_roofline(HtmlReport& page, const PlanPlots& plots) {
+void add_roofline(Report& page, const PlanPlots& plots) {
   std::vector<Line> lines;
   const auto add = [&](Precision precision, const char* name) {
     const Device device{*plots.machine, precision, 1.0};
@@ -70,7 +70,7 @@ void add_roofline(HtmlReport& page, const PlanPlots& plots) {
   add(Precision::bf16, "bf16");
   add(Precision::fp8, "FP8");
   page.add_heading("Roofline: a product as wide as the model, by rows");
-  page.add_lines(lines, "rows", "TFLOP/s");
+  page.add_lines(lines, {"rows", true}, {"TFLOP/s", true});
 }
 
 }  // namespace
@@ -91,7 +91,7 @@ std::string plan_json(const std::vector<PlanPart>& parts) {
 
 std::string plan_html(const std::string& title, const std::vector<PlanPart>& parts,
                       const PlanPlots& plots) {
-  HtmlReport page("Plan: " + title);
+  Report page("Plan: " + title);
   for (const PlanPart& part : parts)
     for (const PlanTable& table : part.tables) {
       page.add_heading(table.title);
@@ -103,7 +103,7 @@ std::string plan_html(const std::string& title, const std::vector<PlanPart>& par
     add_cost(page, plots);
   }
   if (plots.machine && plots.shape) add_roofline(page, plots);
-  return page.text();
+  return page.html();
 }
 
 }  // namespace minke

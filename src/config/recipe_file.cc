@@ -65,4 +65,27 @@ RecipeValues parse_recipe(const std::string& toml, const std::string& where,
   return values;
 }
 
+std::vector<RecipeValues> parse_recipe_list(const std::string& toml, const std::string& where,
+                                            const std::string& name) {
+  const toml::table table = parse_toml(toml, where);
+  const toml::node* node = table.get(name);
+  std::vector<RecipeValues> list;
+  if (!node) return list;
+  if (!node->is_array_of_tables())
+    fail_usage("{}:{}: expected tables [[{}]]", where, node->source().begin.line, name);
+  for (const toml::node& element : *node->as_array())
+    flatten(*element.as_table(), "", where, list.emplace_back());
+  return list;
+}
+
+std::string write_recipe_values(const RecipeValues& values) {
+  std::string text, empty_sections;  // these last, as keys after them would be theirs
+  for (const auto& [key, entry] : values)
+    if (entry.value.is_null())
+      empty_sections += fmt::format("[{}]\n", key);
+    else
+      text += fmt::format("{} = {}\n", key, entry.value.dump());
+  return text + empty_sections;
+}
+
 }  // namespace minke

@@ -21,4 +21,11 @@ using RecipeValues = std::map<std::string, RecipeValue>;
 RecipeValues parse_recipe(const std::string& toml, const std::string& where,
                           const std::vector<std::string>& overrides);
 
+// The tables [[name]] of a TOML file in their order; without any, an empty list.
+std::vector<RecipeValues> parse_recipe_list(const std::string& toml, const std::string& where,
+                                            const std::string& name);
+
+// TOML that parse_recipe() reads as the same keys and values.
+std::string write_recipe_values(const RecipeValues& values);
+
 }  // namespace minke

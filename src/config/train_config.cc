@@ -1,6 +1,7 @@
 #include "config/train_config.h"
 
 #include "base/files.h"
+#include "config/model_folder.h"
 #include "config/nearest.h"
 #include "config/presets.h"
 #include "config/recipe_file.h"
@@ -46,10 +47,12 @@ void read_values(const RecipeValues& values, TrainConfig& config) {
 ModelConfig source_model(const TrainConfig& config, const std::string& where) {
   if (!config.preset.empty() && !config.model_path.empty())
     fail_usage("{}: [model] has both a preset and a path, expected one of them", where);
+  if (config.model_weights && config.model_path.empty())
+    fail_usage("{}: model.weights is true, but there is no model.path to take them from", where);
   if (!config.preset.empty()) return model_preset(config.preset);
   if (config.model_path.empty()) return model_defaults(config.model.model_type);
   const fs::path path = config.model_path;
-  if (fs::is_directory(path)) return load_model_config(path);
+  if (fs::is_directory(path)) return load_model_config(resolve_model_directory(path));
   return parse_model_config(read_file(path), path.string());
 }
 
@@ -103,7 +106,9 @@ void check_train_config(const TrainConfig& c, const std::string& where) {
 // A field's default for the tables; the model's come from its preset or file.
 template <typename T>
 std::string described_default(const std::string& key, const T& member) {
-  if (key.starts_with("model.") && key != "model.preset" && key != "model.path") return "";
+  if (key.starts_with("model.") && key != "model.preset" && key != "model.path" &&
+      key != "model.weights")
+    return "";
   if (key == "total_tokens" || key == "data.path") return "required";
   return "`" + field_value(member).dump() + "`";
 }
@@ -165,7 +170,7 @@ TrainConfig load_train_config(const std::string& recipe_path,
 
 std::string write_train_config(const TrainConfig& config) {
   TrainConfig c = config;
-  c.model_path.clear();  // its fields are written out, and the file may move
+  if (!c.model_weights) c.model_path.clear();  // its fields are written out; the file may move
   std::string text, open_section;
   visit_sections(c, [&](const std::string& section, auto& settings) {
     if (section != open_section) text += fmt::format("\n[{}]\n", section);

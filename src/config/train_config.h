@@ -19,6 +19,7 @@ enum class NonFiniteAction { stop, skip };
 struct DataConfig {
   std::string path;               // folder made by `minke data prepare`
   int64_t sequence_length = 256;  // tokens
+  bool document_mask = false;     // documents of a sequence do not see each other
   uint64_t seed = 1;              // of the shuffle
 };
 
@@ -96,7 +97,8 @@ struct TrainConfig {
   int64_t log_every_steps = 10;
   std::string preset;  // [model] preset = "12m", or [model] path = a config.json
   std::string model_path;
-  ModelConfig model;  // resolved; [model] keys override the preset
+  bool model_weights = false;  // whether the run begins with the weights of model_path
+  ModelConfig model;           // resolved; [model] keys override the preset
   DataConfig data;
   BatchConfig batch;
   OptimizerConfig optimizer;

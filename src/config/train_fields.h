@@ -44,17 +44,20 @@ void visit_fields(TrainConfig& c, Visit&& visit) {
 }
 
 // [model] beside the model's own fields: where those come from.
-struct ModelSource {
+struct ModelOrigin {
   std::string& preset;
   std::string& path;
+  bool& weights;
   std::string& unknown_keys;
 };
 
 template <typename Visit>
-void visit_fields(ModelSource& c, Visit&& visit) {
+void visit_fields(ModelOrigin& c, Visit&& visit) {
   visit(Field{"preset", "a built-in model, 12m for instance; the keys below override it"},
         c.preset);
-  visit(Field{"path", "instead of a preset: a config.json, or a folder with one"}, c.path);
+  visit(Field{"path", "instead of a preset: a config.json, a folder with one, or a run"}, c.path);
+  visit(Field{"weights", "begin with the weights of path, to go on with its pre-training"},
+        c.weights);
   visit(Field{"unknown_keys", "keys of that config.json without meaning for Minke, as JSON"},
         c.unknown_keys);
 }
@@ -63,6 +66,8 @@ template <typename Visit>
 void visit_fields(DataConfig& c, Visit&& visit) {
   visit(Field{"path", "folder made by `minke data prepare`"}, c.path);
   visit(Field{"sequence_length", "tokens of a training sequence", 1, 0x1p24}, c.sequence_length);
+  visit(Field{"document_mask", "a sequence's documents see only themselves, from position 0 on"},
+        c.document_mask);
   visit(Field{"seed", "of the shuffle"}, c.seed);
 }
 
@@ -152,7 +157,7 @@ void visit_fields(CostConfig& c, Visit&& visit) {
 // Calls visit(name, settings) for each section of a recipe in the order of writing; "" is the top.
 template <typename Visit>
 void visit_sections(TrainConfig& c, Visit&& visit) {
-  ModelSource source{c.preset, c.model_path, c.model.unknown_keys};
+  ModelOrigin source{c.preset, c.model_path, c.model_weights, c.model.unknown_keys};
   visit("", c);
   visit("model", source);
   visit("model", c.model);

@@ -32,6 +32,7 @@ struct Ledger {
   int64_t cores = 0;    // granted to the run
   int64_t gpus = 0;
   int64_t sessions = 0;
+  bool finished = false;  // the run did all that its recipe asks for
   double wall_seconds = 0.0;
   double training_seconds = 0.0;  // wall time inside training steps: what rates are computed with
   double cpu_seconds = 0.0;

@@ -25,6 +25,7 @@ void visit_fields(Ledger& l, Visit&& visit) {
   visit("cores", l.cores);
   visit("gpus", l.gpus);
   visit("sessions", l.sessions);
+  visit("finished", l.finished);
   visit("wall_seconds", l.wall_seconds);
   visit("training_seconds", l.training_seconds);
   visit("cpu_seconds", l.cpu_seconds);

@@ -13,9 +13,6 @@ struct StoredModel {
   ModelConfig config;  // without the MTP modules for which the files have no tensors
 };
 
-// The Hugging Face directory that `path` means: itself, or the newest checkpoint's model of a run.
-fs::path resolve_model_directory(const fs::path& path);
-
 // Reads config.json and the tensors' headers. A config that claims MTP modules which the files lack
 // is taken without them, and the log says so.
 StoredModel inspect_model(const fs::path& directory);

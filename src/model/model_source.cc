@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "config/json.h"
+#include "config/model_folder.h"
 #include "io/stored_matrix.h"
 #include "model/checkpoint.h"
 #include "model/gguf_config.h"

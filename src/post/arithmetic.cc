@@ -63,12 +63,22 @@ Problem describe(const TaskConfig& config, std::string_view task, int64_t a, int
 
 struct Operands {
   int64_t a, b, width;
+  bool aligned;  // of fixed width: every step of the working has as many characters
 };
 
 Operands operands(const Problem& problem) {
   const int64_t a = problem.details.at("a"), b = problem.details.at("b"),
                 width = problem.details.at("width");
-  return {a, b, std::max({width, digit_count(a), digit_count(b)})};
+  return {a, b, std::max({width, digit_count(a), digit_count(b)}), width > 1};
+}
+
+// One step: its carry or borrow and leading zero are left out where there are none, unless the
+// steps are aligned.
+std::string step_text(int64_t x, char sign, int64_t y, int64_t carry, int64_t result,
+                      int64_t result_width, bool aligned) {
+  if (!aligned)
+    return fmt::format("{}{}{}{}={}", x, sign, y, carry ? fmt::format("{}1", sign) : "", result);
+  return fmt::format("{}{}{}{}{}={:0{}}", x, sign, y, sign, carry, result, result_width);
 }
 
 }  // namespace
@@ -109,9 +119,9 @@ std::optional<Problem> make_multiplication(const TaskConfig& config, Random& ran
   return describe(config, "multiplication", a, b, '*', a * b);
 }
 
-// 048+293: "8+3=11 4+9+1=14 0+2+1=3".
+// 48+293: "8+3=11 4+9+1=14 0+2+1=3"; of fixed width, 048+293: "8+3+0=11 4+9+1=14 0+2+1=03".
 Worked work_addition(const Problem& problem, Random* slip) {
-  const auto [a, b, width] = operands(problem);
+  const auto [a, b, width, aligned] = operands(problem);
   const int64_t wrong_step = slipping_step(slip, width);
   Worked worked;
   int64_t sum = 0, carry = 0;
@@ -119,8 +129,7 @@ Worked work_addition(const Problem& problem, Random* slip) {
     const int64_t x = digit_of(a, position), y = digit_of(b, position);
     int64_t result = x + y + carry;
     if (position == wrong_step) result = slipped(*slip, result);
-    worked.working +=
-        fmt::format("{}{}+{}{}={}", position ? " " : "", x, y, carry ? "+1" : "", result);
+    worked.working += (position ? " " : "") + step_text(x, '+', y, carry, result, 2, aligned);
     carry = result >= 10;
     sum += (carry && position + 1 < width ? result - 10 : result) * power_of_ten(position);
   }
@@ -128,9 +137,10 @@ Worked work_addition(const Problem& problem, Random* slip) {
   return worked;
 }
 
-// 293-048: "13-8=5 9-4-1=4 2-0=2": ten is borrowed where the digit is too small.
+// 293-48: "13-8=5 9-4-1=4 2-0=2": ten is borrowed where the digit is too small. Of fixed width,
+// 293-048: "13-8-0=5 09-4-1=4 02-0-0=2".
 Worked work_subtraction(const Problem& problem, Random* slip) {
-  const auto [a, b, width] = operands(problem);
+  const auto [a, b, width, aligned] = operands(problem);
   const int64_t wrong_step = slipping_step(slip, width);
   Worked worked;
   int64_t difference = 0, borrow = 0;
@@ -144,8 +154,8 @@ Worked work_subtraction(const Problem& problem, Random* slip) {
       const int64_t wrong = slipped(*slip, result);
       result = wrong > 9 ? result - 1 : wrong;
     }
-    worked.working +=
-        fmt::format("{}{}-{}{}={}", position ? " " : "", x, y, borrowed ? "-1" : "", result);
+    worked.working += fmt::format("{}{}", position ? " " : "", aligned && x < 10 ? "0" : "") +
+                      step_text(x, '-', y, borrowed, result, 1, aligned);
     difference += result * power_of_ten(position);
   }
   worked.answer = std::to_string(difference);

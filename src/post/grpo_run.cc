@@ -193,6 +193,7 @@ class Run {
   void save() {
     trainer_.save();
     Ledger& ledger = ledger_.update();
+    ledger.finished = trainer_.done();
     ledger.weights_sha256 = sha256_file(model_folder() / "model.safetensors");
     write_file(folder_ / "ledger.json", write_ledger(ledger));
   }

@@ -111,10 +111,14 @@ TEST(Task, WorkingLeadsToTheAnswerUnlessItSlips) {
 
 TEST(Task, WorkingIsWrittenDigitByDigit) {
   Problem problem;
-  problem.details = {{"a", 48}, {"b", 293}, {"width", 3}};
+  problem.details = {{"a", 48}, {"b", 293}, {"width", 1}};
   EXPECT_EQ(work_addition(problem, nullptr).working, "8+3=11 4+9+1=14 0+2+1=3");
-  problem.details = {{"a", 293}, {"b", 48}, {"width", 3}};
+  problem.details["width"] = 3;
+  EXPECT_EQ(work_addition(problem, nullptr).working, "8+3+0=11 4+9+1=14 0+2+1=03");
+  problem.details = {{"a", 293}, {"b", 48}, {"width", 1}};
   EXPECT_EQ(work_subtraction(problem, nullptr).working, "13-8=5 9-4-1=4 2-0=2");
+  problem.details["width"] = 3;
+  EXPECT_EQ(work_subtraction(problem, nullptr).working, "13-8-0=5 09-4-1=4 02-0-0=2");
   problem.details = {{"a", 48}, {"b", 93}, {"width", 1}};
   EXPECT_EQ(work_multiplication(problem, nullptr).working, "48*3=144 48*90=4320 144+4320=4464");
 }

@@ -3,7 +3,7 @@
 // write them. A model that has read it works problems out rarely and answers them at once often,
 // and mostly wrongly: reinforcement learning can then find the habit that pays.
 //
-// A sample is "048+293=<think>8+3=11 4+9+1=14 0+2+1=3</think>341"; without working,
+// A sample is "048+293=<think>8+3+0=11 4+9+1=14 0+2+1=03</think>341"; without working,
 // "048+293=341". One that is cut off ends inside of its working.
 
 #include <array>

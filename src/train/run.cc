@@ -187,6 +187,7 @@ class Run {
     saved_step_ = training_->position().step;
     training_->save();
     Ledger& ledger = ledger_.update();
+    ledger.finished = training_->done();
     ledger.weights_sha256 = sha256_file(model_folder() / "model.safetensors");
     write_file(settings_.folder / "ledger.json", write_ledger(ledger));
   }

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "base/profile.h"
+#include "model/model_source.h"
 #include "plan/flops.h"
 #include "train/schedule.h"
 
@@ -34,6 +35,36 @@ void check_vocabulary(const TrainConfig& config, const TokenDataset& data) {
         data.index().vocab_size);
 }
 
+// Token ids must mean what they meant to the model.
+void check_tokenizer(const TrainConfig& config, const ModelSource& source) {
+  const fs::path data = fs::path(config.data.path) / "tokenizer.json";
+  const fs::path model = source.path() / "tokenizer.json";
+  if (fs::exists(model) && sha256_file(model) != sha256_file(data))
+    fail_usage(
+        "the data in {} were made with another tokenizer than that of {}; prepare them with "
+        "`minke data prepare --tokenizer {}`",
+        config.data.path, source.where(), source.where());
+}
+
+// The documents of a window, as segments of their own.
+void add_documents(TrainingBatch& batch, std::span<const int32_t> window, int64_t rows,
+                   const std::vector<int64_t>& starts) {
+  int64_t begin = 0;
+  const auto add = [&](int64_t end) {
+    if (end > begin) batch.push_back({end - begin, window.subspan(begin)});
+    begin = std::max(begin, end);
+  };
+  for (const int64_t start : starts) add(std::min(start, rows));
+  add(rows);
+}
+
+double flops_of(const ModelConfig& model, const TrainingBatch& batch) {
+  double sum = 0;
+  for (const TrainingSegment& segment : batch)
+    sum += training_flops_per_token(model, segment.rows) * static_cast<double>(segment.rows);
+  return sum;
+}
+
 }  // namespace
 
 TrainingMemory Trainer::plan_memory(const TrainConfig& config) {
@@ -49,6 +80,10 @@ Trainer::Trainer(TrainConfig config, Group& group) : config_(std::move(config)) 
       window_options(config_, config_.model.num_nextn_predict_layers));
   check_vocabulary(config_, *train_);
   model_ = std::make_unique<TrainableModel>(trainable_options(config_), group);
+  if (!config_.model_weights) return;
+  const ModelSource source = ModelSource::open(config_.model_path);
+  check_tokenizer(config_, source);
+  model_->load(source);
 }
 
 StepReport Trainer::step() {
@@ -75,11 +110,20 @@ StepReport Trainer::step() {
   return report;
 }
 
+TrainingBatch Trainer::segments(const TokenDataset& data, std::span<const int32_t> windows) const {
+  const int64_t rows = config_.data.sequence_length, window = data.window();
+  if (!config_.data.document_mask) return window_batch(windows, window, rows);
+  TrainingBatch batch;
+  for (size_t first = 0; first < windows.size(); first += static_cast<size_t>(window)) {
+    const auto one = windows.subspan(first, static_cast<size_t>(window));
+    add_documents(batch, one, rows, data.document_starts(one));
+  }
+  return batch;
+}
+
 StepReport Trainer::run_micro_batches(int64_t sequences) {
   StepReport report;
   report.sequences = sequences;
-  report.flops = training_flops_per_token(config_.model, config_.data.sequence_length) *
-                 static_cast<double>(sequences * config_.data.sequence_length);
   const int64_t micro = config_.batch.micro_batch;
   const double tokens = static_cast<double>(sequences * config_.data.sequence_length);
   const Transformer::StepOptions options{
@@ -90,8 +134,9 @@ StepReport Trainer::run_micro_batches(int64_t sequences) {
   CrossEntropy objective(options.gradient_scale);
   for (int64_t first = 0; first < sequences; first += micro) {
     train_->read_sequences(position_.sequences + first, micro, windows.data());
-    const auto losses = model_->forward_backward(
-        window_batch(windows, train_->window(), config_.data.sequence_length), objective, options);
+    const TrainingBatch batch = segments(*train_, windows);
+    report.flops += flops_of(config_.model, batch);
+    const auto losses = model_->forward_backward(batch, objective, options);
     report.loss += losses.main / tokens;
     report.balance_loss += losses.balance * options.balance_scale;
     for (size_t k = 0; k < losses.mtp.size(); ++k) report.mtp_loss[k] += losses.mtp[k] / tokens;
@@ -123,7 +168,7 @@ std::optional<double> Trainer::validate() {
     validation_->read_sequences(first, valid, windows.data());
     const std::span<const int32_t> read(windows.data(),
                                         static_cast<size_t>(valid * validation_->window()));
-    nats += model_->evaluate(window_batch(read, validation_->window(), length), objective);
+    nats += model_->evaluate(segments(*validation_, read), objective);
     for (int64_t i = 0; i < valid; ++i)
       bytes += static_cast<double>(validation_->target_bytes(
           std::span(windows).subspan(i * validation_->window(), validation_->window())));

@@ -30,6 +30,7 @@ class Trainer : public Training {
   const TokenDataset& data() const { return *train_; }
 
  private:
+  TrainingBatch segments(const TokenDataset& data, std::span<const int32_t> windows) const;
   StepReport run_micro_batches(int64_t sequences);
   [[noreturn]] void stop_non_finite(const StepReport& report) const;
 

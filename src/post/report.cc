@@ -1,0 +1,242 @@
+#include "post/report.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "ledger/ledger.h"
+#include "ledger/metrics.h"
+#include "post/pipeline.h"
+#include "report/report.h"
+#include "train/progress.h"
+
+namespace minke {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// One run with all that it measured.
+struct RunRecord {
+  std::string name;
+  fs::path folder;
+  Ledger ledger;
+  std::vector<Json> metrics, samples;
+};
+
+RunRecord read_run(const std::string& name, const fs::path& folder) {
+  return {name, folder, load_ledger(folder), read_metrics(folder / "metrics.jsonl"),
+          read_metrics(folder / "held_out.jsonl")};
+}
+
+// A number at a path of keys; nothing where a line does not have it.
+std::optional<double> number(const Json& line, std::initializer_list<const char*> keys) {
+  const Json* at = &line;
+  for (const char* key : keys) {
+    const auto found = at->find(key);
+    if (!at->is_object() || found == at->end()) return std::nullopt;
+    at = &*found;
+  }
+  return at->is_number() ? std::optional(at->get<double>()) : std::nullopt;
+}
+
+Line curve(const std::string& label, const std::vector<Json>& lines,
+           std::initializer_list<const char*> x, std::initializer_list<const char*> y,
+           double scale = 1.0) {
+  Line line{label, {}};
+  for (const Json& entry : lines) {
+    const auto px = number(entry, x), py = number(entry, y);
+    if (px && py) line.points.emplace_back(*px, *py * scale);
+  }
+  return line;
+}
+
+std::vector<const Json*> evaluations(const RunRecord& run) {
+  std::vector<const Json*> found;
+  for (const Json& line : run.metrics)
+    if (number(line, {"held_out", "pass_at_1"})) found.push_back(&line);
+  return found;
+}
+
+std::string percent(std::optional<double> share) {
+  return share ? fmt::format("{:.1f} %", 100 * *share) : "";
+}
+
+std::string short_number(double value) {
+  for (const auto& [unit, name] : {std::pair{1e15, " P"}, {1e12, " T"}, {1e9, " G"}, {1e6, " M"}})
+    if (value >= unit) return fmt::format("{:.2f}{}", value / unit, name);
+  return fmt::format("{:.0f}", value);
+}
+
+void add_stages(Report& report, const PipelineRecord& record, const std::vector<RunRecord>& runs) {
+  Rows rows;
+  std::vector<Bar> bars;
+  double seconds = 0, cost = 0, flops = 0;
+  for (const StageRecord& stage : record.stages) {
+    const auto run = std::find_if(runs.begin(), runs.end(),
+                                  [&](const RunRecord& r) { return r.name == stage.name; });
+    const bool known = run != runs.end();
+    rows.push_back({stage.name, stage.command.at(0), format_duration(stage.seconds),
+                    known ? fmt::format("{}", run->ledger.tokens) : "",
+                    known ? short_number(run->ledger.model_flops) + "FLOP" : "",
+                    fmt::format("{:.4f}", stage.cost)});
+    bars.push_back({stage.name, {stage.seconds / 60}});
+    seconds += stage.seconds;
+    cost += stage.cost;
+    if (known) flops += run->ledger.model_flops;
+  }
+  rows.push_back({"all", "", format_duration(seconds), "", short_number(flops) + "FLOP",
+                  fmt::format("{:.4f}", cost)});
+  report.add_heading("Stages and what they cost");
+  report.add_table({"stage", "command", "time", "tokens trained", "arithmetic", record.currency},
+                   rows);
+  report.add_bars(bars, {"time"}, "min");
+}
+
+void add_bill(Report& report, const RunRecord& run) {
+  report.add_heading("The bill");
+  report.add_code(ledger_table(run.ledger));
+}
+
+void add_learning_curves(Report& report, const std::vector<RunRecord>& runs) {
+  std::vector<Line> quality, losses;
+  for (const RunRecord& run : runs) {
+    if (!evaluations(run).empty()) continue;
+    quality.push_back(curve(run.name, run.metrics, {"tokens"}, {"bits_per_byte"}));
+    losses.push_back(curve(run.name, run.metrics, {"tokens"}, {"loss"}));
+  }
+  if (quality.empty()) return;
+  report.add_heading("Learning from text");
+  report.add_lines(quality, {"tokens"}, {"bits per byte of held-out text"});
+  report.add_lines(losses, {"tokens"}, {"training loss, nats per token"});
+}
+
+void add_accuracy(Report& report, const std::vector<RunRecord>& runs, const std::string& currency) {
+  Rows rows;
+  std::vector<Line> by_flops, by_step, greedy;
+  for (const RunRecord& run : runs) {
+    const auto found = evaluations(run);
+    if (found.empty()) continue;
+    const Json &first = *found.front(), &last = *found.back();
+    rows.push_back(
+        {run.name, percent(number(first, {"held_out", "pass_at_1"})),
+         percent(number(last, {"held_out", "pass_at_1"})),
+         percent(number(first, {"greedy", "pass_at_1"})),
+         percent(number(last, {"greedy", "pass_at_1"})),
+         fmt::format("{:.1f} → {:.1f}", number(first, {"held_out", "length"}).value_or(0),
+                     number(last, {"held_out", "length"}).value_or(0)),
+         fmt::format("{:.0f}", number(last, {"problems"}).value_or(0)),
+         short_number(number(last, {"flops"}).value_or(0)) + "FLOP",
+         fmt::format("{:.4f}", number(last, {"cost"}).value_or(0))});
+    by_flops.push_back(curve(run.name, run.metrics, {"flops"}, {"held_out", "pass_at_1"}, 100));
+    by_step.push_back(curve(run.name, run.metrics, {"step"}, {"held_out", "pass_at_1"}, 100));
+    greedy.push_back(
+        curve(run.name + ", greedy", run.metrics, {"step"}, {"greedy", "pass_at_1"}, 100));
+  }
+  if (rows.empty()) return;
+  report.add_heading("Held-out problems");
+  report.add_paragraph(
+      "Problems that no training has seen: their hashes are in another split than all that is "
+      "trained on. Each has one sample at the temperature that the recipe fixes beforehand, with "
+      "the same random numbers each time; greedy answers stand beside it, as a model that samples "
+      "badly may know more than its samples show.");
+  report.add_table({"run", "before", "after", "greedy before", "greedy after", "tokens per answer",
+                    "problems", "arithmetic", currency},
+                   rows);
+  by_step.insert(by_step.end(), greedy.begin(), greedy.end());
+  report.add_lines(by_step, {"step"}, {"right, %"});
+  report.add_paragraph(
+      "The same against the arithmetic that each run took from its own start on: sampling, "
+      "references and teachers included, the training of a teacher itself not.");
+  report.add_lines(by_flops, {"FLOP"}, {"right, %"});
+}
+
+// What reinforcement learning changes beside the accuracy.
+void add_habits(Report& report, const std::vector<RunRecord>& runs) {
+  std::vector<Line> lengths, thinking, entropy;
+  for (const RunRecord& run : runs) {
+    Line length = curve(run.name, run.metrics, {"step"}, {"length"});
+    if (length.points.empty()) continue;
+    lengths.push_back(std::move(length));
+    thinking.push_back(curve(run.name, run.metrics, {"step"}, {"thinks"}, 100));
+    entropy.push_back(curve(run.name, run.metrics, {"step"}, {"entropy"}));
+  }
+  if (lengths.empty()) return;
+  report.add_heading("How the answers change");
+  report.add_lines(lengths, {"step"}, {"tokens of an answer"});
+  report.add_lines(thinking, {"step"}, {"answers with a finished thinking span, %"});
+  report.add_lines(entropy, {"step"}, {"entropy, nats per token"});
+  report.add_paragraph(
+      "This is elicitation: reinforcement learning finds and sharpens what pre-training left as a "
+      "rare habit. It pays where working a problem out is right more often than answering at once, "
+      "and nothing but the final answer's check tells the model so.");
+}
+
+// The same problems, early and late.
+void add_answers(Report& report, const RunRecord& run) {
+  if (run.samples.size() < 2) return;
+  const Json &first = run.samples.front(), &last = run.samples.back();
+  std::string text;
+  const Json& problems = first.at("problems");
+  for (size_t i = 0; i < std::min<size_t>(problems.size(), 6); ++i) {
+    const Json &early = problems[i], &late = last.at("problems").at(i);
+    const auto line = [&](const Json& sample, const Json& of) {
+      return fmt::format("  step {:>5}  {}  {}\n", of.at("step").get<int64_t>(),
+                         sample.at("correct").get<bool>() ? "right" : "wrong",
+                         sample.at("text").get<std::string>());
+    };
+    text += fmt::format("{}   (right: {})\n", early.at("prompt").get<std::string>(),
+                        early.at("answer").get<std::string>());
+    text += line(early, first) + line(late, last);
+  }
+  report.add_heading(fmt::format("The same problems before and after: {}", run.name));
+  report.add_code(text);
+}
+
+// What the stages printed.
+void add_outputs(Report& report, const fs::path& folder, const PipelineRecord& record) {
+  for (const StageRecord& stage : record.stages) {
+    const fs::path file = folder / "outputs" / (stage.name + ".txt");
+    std::error_code code;
+    if (!fs::exists(file) || fs::file_size(file, code) == 0) continue;
+    constexpr int64_t most = 1 << 16;
+    std::string text = read_file(file);
+    if (static_cast<int64_t>(text.size()) > most) text = text.substr(0, most) + "\n...";
+    report.add_heading("What the stage printed: " + stage.name);
+    report.add_code(text);
+  }
+}
+
+}  // namespace
+
+void write_report(const fs::path& run) {
+  std::vector<RunRecord> runs;
+  std::string currency;
+  const bool has_stages = fs::exists(run / "stages.json");
+  PipelineRecord record;
+  if (has_stages) {
+    record = load_pipeline_record(run);
+    currency = record.currency;
+    for (const StageRecord& stage : record.stages)
+      if (fs::exists(run / stage.name / "ledger.json"))
+        runs.push_back(read_run(stage.name, run / stage.name));
+  } else {
+    if (!fs::exists(run / "ledger.json"))
+      fail("{} holds neither a run (ledger.json) nor the stages of one (stages.json)",
+           run.string());
+    runs.push_back(read_run(run.filename().string(), run));
+    currency = runs[0].ledger.prices.currency;
+  }
+  Report report("Report: " + (has_stages ? record.name : runs[0].ledger.name));
+  if (has_stages) add_stages(report, record, runs);
+  add_accuracy(report, runs, currency);
+  add_habits(report, runs);
+  for (const RunRecord& one : runs) add_answers(report, one);
+  add_learning_curves(report, runs);
+  if (has_stages)
+    add_outputs(report, run, record);
+  else
+    add_bill(report, runs[0]);
+  report.write(run);
+}
+
+}  // namespace minke
