@@ -16,6 +16,7 @@ void add_bench_command(CLI::App& app);
 void add_train_command(CLI::App& app);
 void add_grpo_command(CLI::App& app);
 void add_sft_command(CLI::App& app);
+void add_distill_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_chat_command(CLI::App& app);
 void add_serve_command(CLI::App& app);

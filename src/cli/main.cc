@@ -45,6 +45,7 @@ void add_commands(CLI::App& app) {
   add_train_command(app);
   add_grpo_command(app);
   add_sft_command(app);
+  add_distill_command(app);
   add_generate_command(app);
   add_chat_command(app);
   add_serve_command(app);
