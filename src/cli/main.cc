@@ -47,6 +47,7 @@ void add_commands(CLI::App& app) {
   add_sft_command(app);
   add_run_command(app);
   add_report_command(app);
+  add_distill_command(app);
   add_generate_command(app);
   add_chat_command(app);
   add_serve_command(app);

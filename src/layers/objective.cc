@@ -45,9 +45,19 @@ void TargetLogProbability::compute(const LogitChunk& chunk) {
                                       chunk.targets, vector_tensor(slopes));
 }
 
+ReverseKl::ReverseKl(double gradient_scale, double temperature, Teacher teacher)
+    : gradient_scale_(static_cast<float>(gradient_scale / temperature)),
+      inverse_temperature_(static_cast<float>(1.0 / temperature)),
+      teacher_(std::move(teacher)) {
+  if (!(temperature > 0))
+    fail_usage("a divergence at temperature {}; it must be above 0", temperature);
+}
+
 void ReverseKl::compute(const LogitChunk& chunk) {
-  reverse_kl(chunk.losses, chunk.dlogits, chunk.logits, teacher_(chunk.rows), gradient_scale_,
-             chunk.weights);
+  const Tensor teacher = teacher_(chunk.rows);
+  scale_logits(chunk.logits, inverse_temperature_);
+  scale_logits(teacher, inverse_temperature_);
+  reverse_kl(chunk.losses, chunk.dlogits, chunk.logits, teacher, gradient_scale_, chunk.weights);
 }
 
 }  // namespace minke

@@ -65,18 +65,18 @@ class TargetLogProbability : public Objective {
   std::vector<float> log_probabilities_, entropies_;
 };
 
-// Σ w·KL(student ‖ teacher) over the whole vocabulary, for on-policy distillation; the gradient is
-// of gradient_scale times that.
+// Σ w·KL(student ‖ teacher) over the whole vocabulary, for on-policy distillation, both
+// softmax(logits / temperature); the gradient is of gradient_scale times that.
 class ReverseKl : public Objective {
  public:
-  // Logits f32 [n, V] of the teacher for those rows of the micro-batch, valid until the next call.
+  // Logits f32 [n, V] of the teacher for those rows of the micro-batch, valid until the next call;
+  // scratch, as the temperature divides them.
   using Teacher = std::function<Tensor(std::span<const int32_t> rows)>;
-  ReverseKl(double gradient_scale, Teacher teacher)
-      : gradient_scale_(static_cast<float>(gradient_scale)), teacher_(std::move(teacher)) {}
+  ReverseKl(double gradient_scale, double temperature, Teacher teacher);
   void compute(const LogitChunk& chunk) override;
 
  private:
-  float gradient_scale_;
+  float gradient_scale_, inverse_temperature_;
   Teacher teacher_;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 // A step's groups: problems from a task, answers from the rollout, verdicts, advantages.
 
+#include <functional>
 #include <vector>
 
 #include "config/grpo_config.h"
@@ -26,9 +27,14 @@ struct AnswerGroup {
   bool varies() const;
 };
 
+// A problem's prompt in a template, where it stands for {}.
+std::string fill_template(const std::string& prompt_template, const Problem& problem);
 // The text that the model reads of a problem, as tokens; BOS in front where the tokenizer adds it.
 std::vector<int32_t> prompt_tokens(const Problem& problem, const std::string& prompt_template,
                                    const Tokenizer& tokenizer);
+
+// The name of an answer among all of a run, and its seed.
+uint64_t sample_name(uint64_t seed, int64_t problem, size_t sample);
 
 struct SampledGroups {
   std::vector<AnswerGroup> groups;
@@ -36,11 +42,18 @@ struct SampledGroups {
   double rollout_seconds = 0.0, judge_seconds = 0.0;
 };
 
+struct GroupSamplerOptions {
+  GrpoRolloutConfig rollout;
+  AdvantageScale advantage_scale = AdvantageScale::deviation;
+  uint64_t seed = 1;
+  std::function<std::vector<int32_t>(const Problem&)> prompt;  // as the model reads it
+};
+
 // Not thread-safe. What it is made of must outlive it.
 class GroupSampler {
  public:
-  GroupSampler(const GrpoConfig& config, const Task& task, VerdictJournal& judge,
-               const Tokenizer& tokenizer, Rollout& rollout);
+  GroupSampler(GroupSamplerOptions options, const Task& task, VerdictJournal& judge,
+               Rollout& rollout);
 
   // Groups of the training problems from `next_problem` on, which is advanced. With dynamic
   // sampling there are further rounds until rollout.prompts groups vary, or for max_rounds; then
@@ -54,10 +67,9 @@ class GroupSampler {
   AnswerGroup start_group(int64_t problem_index) const;
   void answer_groups(std::span<AnswerGroup> groups, int64_t first_problem, SampledGroups& all);
 
-  const GrpoConfig& config_;
+  GroupSamplerOptions options_;
   const Task& task_;
   VerdictJournal& judge_;
-  const Tokenizer& tokenizer_;
   Rollout& rollout_;
 };
 

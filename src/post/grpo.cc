@@ -8,7 +8,7 @@
 #include "base/machine.h"
 #include "base/random.h"
 #include "plan/flops.h"
-#include "text/special_tokens.h"
+#include "train/schedule.h"
 
 namespace minke {
 namespace {
@@ -37,25 +37,6 @@ double forward_flops(const ModelConfig& model, int64_t tokens, double length) {
 
 }  // namespace
 
-void AnswerStatistics::add(const GroupSample& sample) {
-  const Answer& answer = sample.answer;
-  ++answers;
-  reward += sample.verdict.reward;
-  correct += sample.verdict.correct;
-  formatted += sample.verdict.formatted;
-  judge_failures += sample.verdict.failed;
-  truncated += answer.truncated;
-  thinks += answer.text.find(special::think_end) != std::string::npos;
-  length += static_cast<double>(answer.size());
-  for (const float log_probability : answer.log_probabilities) entropy -= log_probability;
-}
-
-void AnswerStatistics::finish() {
-  entropy /= std::max(1.0, length);
-  for (double* sum : {&reward, &correct, &formatted, &truncated, &thinks, &length})
-    *sum /= static_cast<double>(std::max<int64_t>(1, answers));
-}
-
 GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
                          std::unique_ptr<Reward> reward, Group& group, bool resuming)
     : config_(std::move(config)),
@@ -73,7 +54,12 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
   const ModelConfig& model = model_->options().model;
   rollout_ = std::make_unique<Rollout>(model, *weights_, model_->compute(), tokenizer_,
                                        rollout_options(config_, config_.rollout.sequences));
-  sampler_ = std::make_unique<GroupSampler>(config_, *task_, *judge_, tokenizer_, *rollout_);
+  const auto prompt = [this](const Problem& problem) {
+    return prompt_tokens(problem, config_.rollout.prompt_template, tokenizer_);
+  };
+  sampler_ = std::make_unique<GroupSampler>(
+      GroupSamplerOptions{config_.rollout, config_.loss.advantage_scale, config_.seed, prompt},
+      *task_, *judge_, *rollout_);
   if (config_.loss.kl_coefficient <= 0) return;
   const Tensor& flat = model_->weights().flat_weights();
   reference_arena_ = Arena(flat.bytes() + 4096);
@@ -96,15 +82,6 @@ void GrpoTrainer::refresh_reference() {
   std::memcpy(reference_weights_->flat_weights().data, flat.data,
               static_cast<size_t>(flat.bytes()));
   reference_->refresh();
-}
-
-double GrpoTrainer::learning_rate_factor() const {
-  const GrpoUpdateConfig& update = config_.update;
-  const double step = static_cast<double>(position_.step);
-  const double rise =
-      update.warmup_steps > 0 ? std::min(1.0, (step + 1) / update.warmup_steps) : 1.0;
-  const double done = config_.steps > 1 ? step / static_cast<double>(config_.steps - 1) : 0.0;
-  return rise * (1.0 + (update.final_factor - 1.0) * done);
 }
 
 GrpoStepReport GrpoTrainer::step() {
@@ -259,7 +236,8 @@ void GrpoTrainer::run_minibatch(std::span<Entry*> minibatch, GrpoStepReport& rep
     run_micro_batch({learning.begin() + begin, learning.begin() + end}, loss, sums);
     report.trained_tokens += rows;
   }
-  const double factor = learning_rate_factor();
+  const double factor = linear_factor(config_.update.warmup_steps, config_.update.final_factor,
+                                      position_.step, config_.steps);
   const UpdateReport done = model_->apply({factor, 0.0, std::isfinite(sums.loss - loss_before)});
   report.gradient_norm = done.gradient_norm;
   report.learning_rate = config_.optimizer.learning_rate * factor;
@@ -294,12 +272,9 @@ void GrpoTrainer::run_micro_batch(std::span<Entry*> entries, const GrpoLoss& los
   model_->forward_backward(batch, objective, {});
 }
 
-AnswerStatistics GrpoTrainer::evaluate(double temperature) {
+HeldOutResult GrpoTrainer::evaluate() {
   refresh_rollout();
-  AnswerStatistics statistics;
-  for (const GroupSample& sample : sampler_->answer(held_out_, temperature)) statistics.add(sample);
-  statistics.finish();
-  return statistics;
+  return test_held_out(*sampler_, held_out_, config_.evaluation.temperature);
 }
 
 void GrpoTrainer::save() const {

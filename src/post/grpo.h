@@ -5,27 +5,12 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "post/answer_statistics.h"
 #include "post/group_sampler.h"
 #include "post/grpo_loss.h"
 #include "train/trainable_model.h"
 
 namespace minke {
-
-// Means over a set of answers.
-struct AnswerStatistics {
-  int64_t answers = 0;
-  double reward = 0.0;
-  double correct = 0.0;  // pass@1
-  double formatted = 0.0;
-  double truncated = 0.0;  // ended by the limit of tokens
-  double thinks = 0.0;     // have a thinking span that ends
-  double length = 0.0;     // tokens
-  double entropy = 0.0;    // nats for each token: the mean of −log π of the samples
-  int64_t judge_failures = 0;
-
-  void add(const GroupSample& sample);
-  void finish();  // sums to means
-};
 
 // What one step did.
 struct GrpoStepReport {
@@ -57,8 +42,8 @@ class GrpoTrainer {
   // Rollouts, verdicts and the updates from them. In exact mode a log-probability that differs from
   // the trainer's in any bit is an Error.
   GrpoStepReport step();
-  // The held-out problems, one answer each; the same random numbers each time.
-  AnswerStatistics evaluate(double temperature);
+  // The held-out problems; the same random numbers each time.
+  HeldOutResult evaluate();
 
   void save() const;
   // Continues from a checkpoint, bit for bit.
@@ -88,7 +73,6 @@ class GrpoTrainer {
   void run_minibatch(std::span<Entry*> minibatch, GrpoStepReport& report, GrpoSums& sums);
   void mask_off_policy(std::span<Entry*> minibatch, GrpoStepReport& report);
   void run_micro_batch(std::span<Entry*> entries, const GrpoLoss& loss, GrpoSums& sums);
-  double learning_rate_factor() const;
   bool learns_from(const Entry& entry) const;
 
   GrpoConfig config_;

@@ -16,15 +16,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json answers_json(const AnswerStatistics& s) {
-  return {{"reward", s.reward},       {"pass_at_1", s.correct}, {"formatted", s.formatted},
-          {"truncated", s.truncated}, {"thinks", s.thinks},     {"length", s.length},
-          {"entropy", s.entropy}};
-}
-
 Json step_json(const GrpoStepReport& r, const TrainPosition& position, double cost) {
   Json line = {{"step", position.step}};
-  line.update(answers_json(r.answers));
+  line.update(to_json(r.answers));
   line.update({{"pass_at_k", r.pass_at_group},
                {"groups", r.groups},
                {"varying_groups", r.varying_groups},
@@ -155,27 +149,17 @@ class Run {
   // One sample to each held-out problem at the temperature of the recipe, and greedy ones beside.
   void evaluate() {
     if (trainer_.held_out().empty()) return;
-    const double start = now_seconds();
-    const AnswerStatistics sampled = trainer_.evaluate(config().evaluation.temperature);
-    const AnswerStatistics greedy = trainer_.evaluate(0.0);
+    const HeldOutResult result = trainer_.evaluate();
     const int64_t step = trainer_.position().step;
     Ledger& ledger = ledger_.update();
-    const double gained = 100 * (sampled.correct - first_accuracy(sampled.correct));
-    Json line = {{"step", step},
-                 {"held_out", answers_json(sampled)},
-                 {"greedy", answers_json(greedy)},
-                 {"problems", sampled.answers},
-                 {"temperature", config().evaluation.temperature},
-                 {"evaluation_seconds", now_seconds() - start},
-                 {"flops", ledger.model_flops},
-                 {"cost", ledger.cost()}};
+    const double accuracy = result.sampled.correct;
+    const double gained = 100 * (accuracy - first_accuracy(accuracy));
+    Json line = {{"step", step}};
+    line.update(to_json(result));
+    line.update({{"flops", ledger.model_flops}, {"cost", ledger.cost()}});
     if (gained > 0) line["cost_per_point"] = ledger.cost() / gained;
     metrics_.write(line);
-    info(
-        "held out, step {}: {:.1f} % of {} right at temperature {} ({:.1f} % greedy); {:.0f} % "
-        "think; {:.1f} tokens",
-        step, 100 * sampled.correct, sampled.answers, config().evaluation.temperature,
-        100 * greedy.correct, 100 * sampled.thinks, sampled.length);
+    info("held out, step {}: {}", step, describe(result));
   }
 
   // Of the first evaluation, which a resumed run finds in its metrics.

@@ -117,7 +117,7 @@ TEST(Grpo, ABanditWithAKnownOptimumConverges) {
     GrpoStepReport report;
     while (!trainer->done()) report = trainer->step();
     EXPECT_GT(report.answers.reward, 0.95);
-    EXPECT_EQ(trainer->evaluate(0.0).correct, 1.0);
+    EXPECT_EQ(trainer->evaluate().greedy.correct, 1.0);
     EXPECT_LT(report.answers.entropy, 4.0);
   }
 }

@@ -10,8 +10,6 @@ namespace {
 
 constexpr int64_t scored_rows = 512;  // of one forward pass of score()
 
-int64_t pages_of(int64_t tokens) { return (tokens + page_tokens - 1) / page_tokens; }
-
 LoadOptions load_options(DType compute, const RolloutOptions& options) {
   LoadOptions load;
   load.compute = compute;
@@ -24,6 +22,25 @@ LoadOptions load_options(DType compute, const RolloutOptions& options) {
 }
 
 }  // namespace
+
+int64_t pages_of(int64_t tokens) { return (tokens + page_tokens - 1) / page_tokens; }
+
+AnswerPass::AnswerPass(std::span<const GivenAnswer> answers, int64_t pages)
+    : pages_(static_cast<size_t>(pages)) {
+  std::iota(pages_.begin(), pages_.end(), 0);
+  std::span<const int32_t> free(pages_);
+  for (const GivenAnswer& given : answers) {
+    const int64_t begin = static_cast<int64_t>(tokens.size()), rows = given.rows();
+    const size_t needed = static_cast<size_t>(pages_of(rows));
+    require(needed <= free.size(), "answers of more than {} pages in one pass", pages);
+    tokens.insert(tokens.end(), given.prompt.begin(), given.prompt.end());
+    tokens.insert(tokens.end(), given.answer.begin(), given.answer.end() - 1);
+    for (int64_t r = static_cast<int64_t>(given.prompt.size()) - 1; r < rows; ++r)
+      logit_rows.push_back(static_cast<int32_t>(begin + r));
+    segments.push_back({begin, begin + rows, 0, free, AttentionForm::expanded});
+    free = free.subspan(needed);
+  }
+}
 
 float token_log_probability(std::span<const float> logits, int32_t token, double temperature) {
   std::vector<float> scaled;
@@ -55,6 +72,7 @@ Request Rollout::request_for(const RolloutRequest& wanted, double temperature, A
   request.sampling.top_p = 1.0;
   request.sampling.seed = wanted.seed;
   request.max_tokens = options_.max_answer_tokens;
+  request.stop_tokens = options_.stop_tokens;
   request.skip_special = false;
   const double scale = temperature > 0 ? temperature : 1.0;
   request.on_choice = [&answer, scale](std::span<const float> logits, int32_t token) {
@@ -106,21 +124,8 @@ std::vector<std::vector<float>> Rollout::score(const std::vector<GivenAnswer>& a
 
 void Rollout::score_batch(std::span<const GivenAnswer> answers, double temperature,
                           std::vector<float>* scores) {
-  std::vector<int32_t> tokens, logit_rows;
-  std::vector<BatchSegment> segments;
-  std::vector<int32_t> pages(static_cast<size_t>(model_.pages()));
-  std::iota(pages.begin(), pages.end(), 0);
-  std::span<const int32_t> free(pages);
-  for (const GivenAnswer& given : answers) {
-    const int64_t begin = static_cast<int64_t>(tokens.size()), rows = given.rows();
-    tokens.insert(tokens.end(), given.prompt.begin(), given.prompt.end());
-    tokens.insert(tokens.end(), given.answer.begin(), given.answer.end() - 1);
-    for (int64_t r = static_cast<int64_t>(given.prompt.size()) - 1; r < rows; ++r)
-      logit_rows.push_back(static_cast<int32_t>(begin + r));
-    segments.push_back({begin, begin + rows, 0, free, AttentionForm::expanded});
-    free = free.subspan(static_cast<size_t>(pages_of(rows)));
-  }
-  const Tensor logits = model_.forward(tokens, segments, logit_rows);
+  AnswerPass pass(answers, model_.pages());
+  const Tensor logits = model_.forward(pass.tokens, pass.segments, pass.logit_rows);
   int64_t row = 0;
   for (const GivenAnswer& given : answers) {
     for (const int32_t token : given.answer)

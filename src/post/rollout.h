@@ -21,6 +21,7 @@ struct RolloutOptions {
   // bits; otherwise generated tokens are computed absorbed, which is faster and differs by
   // rounding.
   bool exact = true;
+  std::vector<int32_t> stop_tokens{};  // that end an answer, beside the tokenizer's EOS
 };
 
 struct RolloutRequest {
@@ -46,6 +47,20 @@ struct GivenAnswer {
   // The last token is predicted only.
   int64_t rows() const { return static_cast<int64_t>(prompt.size() + answer.size()) - 1; }
 };
+
+// Given answers as one forward pass, expanded, whose logits are wanted where an answer's tokens are
+// predicted.
+struct AnswerPass {
+  // pages: of the model that computes it; answers that take more are an Error.
+  AnswerPass(std::span<const GivenAnswer> answers, int64_t pages);
+
+  std::vector<int32_t> tokens, logit_rows;
+  std::vector<BatchSegment> segments;
+
+ private:
+  std::vector<int32_t> pages_;  // what the segments point to
+};
+int64_t pages_of(int64_t tokens);
 
 // Samples from weights that someone else trains. Not thread-safe; parallel inside. The weights, the
 // model's source and the tokenizer must outlive it.

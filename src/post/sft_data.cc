@@ -21,6 +21,13 @@ std::string text_of(const Json& object, const char* key, const std::string& wher
   return object[key];
 }
 
+bool flag_of(const Json& object, const char* key, const std::string& where) {
+  if (!object.contains(key)) return false;
+  if (!object[key].is_boolean())
+    fail_usage("{}: {} is {}, expected true or false", where, key, shown(object[key]));
+  return object[key];
+}
+
 ToolCall parse_call(const Json& call, const std::string& where) {
   if (!call.is_object() || !call.contains("function") || !call["function"].is_object())
     fail_usage("{}: a tool call is {}, expected {{\"function\": {{...}}}}", where, shown(call));
@@ -74,9 +81,10 @@ SftExample parse_completion(const Json& line, const std::string& where,
                             const Tokenizer& tokenizer) {
   const std::string prompt = text_of(line, "prompt", where);
   const std::string completion = text_of(line, "completion", where);
-  std::vector<int32_t> tokens = tokenizer.encode(prompt, {tokenizer.adds_bos(), false});
+  const bool special = flag_of(line, "parse_special", where);
+  std::vector<int32_t> tokens = tokenizer.encode(prompt, {tokenizer.adds_bos(), special});
   const size_t answer = tokens.size();
-  const std::vector<int32_t> rest = tokenizer.encode(completion, {.parse_special = false});
+  const std::vector<int32_t> rest = tokenizer.encode(completion, {.parse_special = special});
   tokens.insert(tokens.end(), rest.begin(), rest.end());
   tokens.push_back(ending(tokenizer, nullptr, where));
   return make_example(std::move(tokens), std::max<size_t>(answer, 1), tokenizer);

@@ -4,7 +4,8 @@
 //
 // A line is {"messages": [{"role": ..., "content": ...}, ...], "tools": [...]} as in OpenAI's API,
 // with reasoning_content and tool_calls where there are such; or {"prompt": ..., "completion": ...}
-// for models without a chat template. The loss is on what the assistant wrote, its end included.
+// for models without a chat template, where "parse_special": true makes <think> and other added
+// tokens in them tokens. The loss is on what the assistant wrote, its end included.
 
 #include <string>
 #include <vector>

@@ -40,6 +40,12 @@ double learning_rate_factor(const ScheduleConfig& s, int64_t tokens, int64_t tot
   return 1.0;
 }
 
+double linear_factor(int64_t warmup_steps, double final_factor, int64_t step, int64_t steps) {
+  const double rise = warmup_steps > 0 ? std::min(1.0, ratio(step + 1, warmup_steps)) : 1.0;
+  const double done = steps > 1 ? ratio(step, steps - 1) : 0.0;
+  return rise * (1.0 + (final_factor - 1.0) * done);
+}
+
 int64_t batch_sequences(const BatchConfig& batch, int64_t tokens) {
   if (batch.initial_sequences == 0 || tokens >= batch.ramp_tokens) return batch.sequences;
   const double grown = batch.initial_sequences + ratio(tokens, batch.ramp_tokens) *

@@ -13,6 +13,10 @@ namespace minke {
 // the schedule's form (see ScheduleConfig; deepseek_v3 is the report's section 4.2).
 double learning_rate_factor(const ScheduleConfig& schedule, int64_t tokens, int64_t total_tokens);
 
+// The same for trainings that count steps: a linear rise over the warm-up, then linear from 1 at
+// the first step to final_factor at the last.
+double linear_factor(int64_t warmup_steps, double final_factor, int64_t step, int64_t steps);
+
 // Sequences of the step that starts after `tokens`: a linear ramp, in whole micro-batches.
 int64_t batch_sequences(const BatchConfig& batch, int64_t tokens);
 

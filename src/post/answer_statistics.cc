@@ -1,0 +1,66 @@
+#include "post/answer_statistics.h"
+
+#include <algorithm>
+
+#include "base/machine.h"
+#include "text/special_tokens.h"
+
+namespace minke {
+
+using Json = nlohmann::ordered_json;
+
+void AnswerStatistics::add(const GroupSample& sample) {
+  const Answer& answer = sample.answer;
+  ++answers;
+  reward += sample.verdict.reward;
+  correct += sample.verdict.correct;
+  formatted += sample.verdict.formatted;
+  judge_failures += sample.verdict.failed;
+  truncated += answer.truncated;
+  thinks += answer.text.find(special::think_end) != std::string::npos;
+  length += static_cast<double>(answer.size());
+  for (const float log_probability : answer.log_probabilities) entropy -= log_probability;
+}
+
+void AnswerStatistics::finish() {
+  entropy /= std::max(1.0, length);
+  for (double* sum : {&reward, &correct, &formatted, &truncated, &thinks, &length})
+    *sum /= static_cast<double>(std::max<int64_t>(1, answers));
+}
+
+Json to_json(const AnswerStatistics& s) {
+  return {{"reward", s.reward},       {"pass_at_1", s.correct}, {"formatted", s.formatted},
+          {"truncated", s.truncated}, {"thinks", s.thinks},     {"length", s.length},
+          {"entropy", s.entropy}};
+}
+
+HeldOutResult test_held_out(GroupSampler& sampler, const std::vector<Problem>& problems,
+                            double temperature) {
+  const double start = now_seconds();
+  HeldOutResult result;
+  result.temperature = temperature;
+  for (const GroupSample& sample : sampler.answer(problems, temperature))
+    result.sampled.add(sample);
+  for (const GroupSample& sample : sampler.answer(problems, 0.0)) result.greedy.add(sample);
+  result.sampled.finish();
+  result.greedy.finish();
+  result.seconds = now_seconds() - start;
+  return result;
+}
+
+Json to_json(const HeldOutResult& result) {
+  return {{"held_out", to_json(result.sampled)},
+          {"greedy", to_json(result.greedy)},
+          {"problems", result.sampled.answers},
+          {"temperature", result.temperature},
+          {"evaluation_seconds", result.seconds}};
+}
+
+std::string describe(const HeldOutResult& result) {
+  return fmt::format(
+      "{:.1f} % of {} right at temperature {} ({:.1f} % greedy); {:.0f} % think; {:.1f} tokens",
+      100 * result.sampled.correct, result.sampled.answers, result.temperature,
+      100 * result.greedy.correct, 100 * result.sampled.thinks, result.sampled.length);
+}
+
+}  // namespace minke
