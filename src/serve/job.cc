@@ -4,8 +4,9 @@
 
 namespace minke {
 namespace {
-constexpr double tick = 0.05;  // seconds between looks at the client
-}
+constexpr double tick = 0.05;          // seconds between looks at the client
+constexpr double stream_pause = 0.02;  // seconds at least between the pieces of a stream
+}  // namespace
 
 Job::Job(ModelPool::Lease lease, const Exchange& exchange, const ServeOptions& options,
          ServerMetrics& metrics)
@@ -64,10 +65,12 @@ void Job::record(const AnswerEvent& event) {
   const double now = now_seconds();
   double& last = last_tokens_[event.index];
   if (!event.event.tokens.empty()) {
+    has_begun_ = true;
+    const auto count = static_cast<int64_t>(event.event.tokens.size());
     if (last == 0)
       metrics_.record_first_token(now - arrival_);
     else
-      metrics_.record_token_gap(now - last);
+      metrics_.record_token_gaps((now - last) / static_cast<double>(count), count);
     last = now;
   }
   last_sign_ = now;
@@ -75,6 +78,7 @@ void Job::record(const AnswerEvent& event) {
 }
 
 std::optional<AnswerEvent> Job::next(const std::function<void()>& on_silence) {
+  const double pause = on_silence ? stream_pause : tick;
   while (!is_submitted_) {
     if (ticket_->wait(tick))
       submit();
@@ -82,11 +86,15 @@ std::optional<AnswerEvent> Job::next(const std::function<void()>& on_silence) {
       look_around(on_silence);
   }
   while (open_ > 0) {
-    std::optional<AnswerEvent> event = queue_->pop(tick);
-    look_around(on_silence);
-    if (!event) continue;
-    record(*event);
-    if (event->event.finish == FinishReason::error) throw ApiError(500, event->event.error);
+    if (taken_.empty()) {
+      taken_ = queue_->take(has_begun_ ? pause : 0, tick);
+      look_around(on_silence);
+      continue;
+    }
+    auto first = taken_.extract(taken_.begin());
+    AnswerEvent event{first.key(), std::move(first.mapped())};
+    record(event);
+    if (event.event.finish == FinishReason::error) throw ApiError(500, event.event.error);
     return event;
   }
   ticket_.reset();

@@ -9,6 +9,12 @@
 
 namespace minke {
 
+// What came of one answer.
+struct AnswerEvent {
+  int index;
+  TokenEvent event;
+};
+
 // The client has hung up.
 struct ClientGone {};
 
@@ -30,7 +36,8 @@ class Job {
   // Joins the model's queue; an ApiError of 429 when it is full.
   void enter();
   // The next event; nothing when all answers have ended. Throws ClientGone, an ApiError when the
-  // time is up or the engine failed. on_silence is called when nothing came for a while.
+  // time is up or the engine failed. on_silence: of a stream, called when nothing came for a while;
+  // without one, what comes is nobody's concern before the end.
   std::optional<AnswerEvent> next(const std::function<void()>& on_silence = {});
 
  private:
@@ -47,11 +54,12 @@ class Job {
   double last_sign_;  // when something was last sent
   int64_t prompt_tokens_ = 0;
   std::shared_ptr<AnswerQueue> queue_ = std::make_shared<AnswerQueue>();
+  std::map<int, TokenEvent> taken_;  // from the queue, not yet given to the caller
   std::vector<Request> requests_;
   std::vector<uint64_t> ids_;
   std::vector<double> last_tokens_;  // when each answer got its last; 0: none yet
   int open_ = 0;
-  bool is_submitted_ = false;
+  bool is_submitted_ = false, has_begun_ = false;  // has_begun_: the first token came
   std::unique_ptr<Admission::Ticket> ticket_;
 };
 
