@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include "base/machine.h"
+
 namespace minke {
 namespace {
 
@@ -26,15 +28,30 @@ void append(TokenEvent& to, const TokenEvent& more) {
 }  // namespace
 
 void AnswerQueue::push(int index, const TokenEvent& event) {
-  constexpr int64_t most = 8192;
-  const std::lock_guard lock(mutex_);
+  constexpr int64_t most = int64_t{1} << 16;
   const bool is_last = event.finish != FinishReason::none;
+  std::unique_lock lock(mutex_);
   has_overflown_ |= ++pushed_ > most;
   if (has_overflown_ && !is_last) return;
   const auto [entry, is_new] = events_.try_emplace(index, event);
   if (!is_new) append(entry->second, event);
-  has_end_ |= is_last;
-  if (is_last || wants_any_) changed_.notify_one();
+  if (wakes_ || (!is_last && now_seconds() < next_)) return;
+  wakes_ = true;
+  lock.unlock();  // the reader shall not wake only to wait for the lock
+  changed_.notify_one();
+}
+
+void AnswerQueue::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_closed_ = true;
+  }
+  changed_.notify_one();
+}
+
+bool AnswerQueue::is_closed() const {
+  const std::lock_guard lock(mutex_);
+  return is_closed_;
 }
 
 bool AnswerQueue::has_overflown() const {
@@ -42,15 +59,13 @@ bool AnswerQueue::has_overflown() const {
   return has_overflown_;
 }
 
-std::map<int, TokenEvent> AnswerQueue::take(double pause, double seconds) {
-  using Seconds = std::chrono::duration<double>;
+std::map<int, TokenEvent> AnswerQueue::take(double seconds) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, Seconds(pause), [this] { return has_end_; });
-  wants_any_ = true;
-  changed_.wait_for(lock, Seconds(seconds), [this] { return !events_.empty(); });
-  wants_any_ = false;
+  changed_.wait_for(lock, std::chrono::duration<double>(seconds),
+                    [this] { return wakes_ || is_closed_; });
+  if (!events_.empty()) next_ = now_seconds() + pause_;
   pushed_ = 0;
-  has_end_ = false;
+  wakes_ = false;
   return std::exchange(events_, {});
 }
 

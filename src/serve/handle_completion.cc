@@ -97,7 +97,7 @@ std::shared_ptr<CompletionJob> begin(Service& service, Exchange& exchange) {
       ++request.sampling.seed;
     }
   }
-  completion->job->enter();
+  completion->job->enter(body.stream);
   return completion;
 }
 

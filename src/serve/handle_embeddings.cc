@@ -49,7 +49,7 @@ void handle_embeddings(Service& service, Exchange& exchange) {
     if (job.prompt_tokens() > most_tokens)
       refuse_value("input", "input has more than {} tokens in all", most_tokens);
   }
-  job.enter();
+  job.enter(false);
   std::vector<std::vector<float>> embeddings(body.inputs.size());
   while (auto event = job.next()) {
     std::vector<float>& embedding = embeddings[event->index];

@@ -4,8 +4,9 @@
 
 namespace minke {
 namespace {
-constexpr double tick = 0.05;          // seconds between looks at the client
+constexpr double tick = 0.1;           // seconds between looks around where nothing comes
 constexpr double stream_pause = 0.02;  // seconds at least between the pieces of a stream
+constexpr double whole_pause = 1e9;    // where nothing but the end is of interest
 }  // namespace
 
 Job::Job(ModelPool::Lease lease, const Exchange& exchange, const ServeOptions& options,
@@ -32,7 +33,11 @@ void Job::add(Request request, bool new_prompt) {
   requests_.push_back(std::move(request));
 }
 
-void Job::enter() { ticket_ = model().admission().enter(client_); }
+void Job::enter(bool is_stream) {
+  queue_ = std::make_shared<AnswerQueue>(is_stream ? stream_pause : whole_pause);
+  watch_ = connection_.watch([queue = queue_] { queue->close(); });
+  ticket_ = model().admission().enter(client_);
+}
 
 void Job::submit() {
   is_submitted_ = true;
@@ -50,7 +55,7 @@ void Job::submit() {
 }
 
 void Job::look_around(const std::function<void()>& on_silence) {
-  if (!connection_.is_open()) throw ClientGone{};
+  if (queue_->is_closed() || (taken_.empty() && !connection_.is_open())) throw ClientGone{};
   if (queue_->has_overflown()) throw ApiError(503, "the answer was not read fast enough");
   const double now = now_seconds();
   if (now - arrival_ > options_.answer_seconds)
@@ -65,7 +70,6 @@ void Job::record(const AnswerEvent& event) {
   const double now = now_seconds();
   double& last = last_tokens_[event.index];
   if (!event.event.tokens.empty()) {
-    has_begun_ = true;
     const auto count = static_cast<int64_t>(event.event.tokens.size());
     if (last == 0)
       metrics_.record_first_token(now - arrival_);
@@ -78,7 +82,6 @@ void Job::record(const AnswerEvent& event) {
 }
 
 std::optional<AnswerEvent> Job::next(const std::function<void()>& on_silence) {
-  const double pause = on_silence ? stream_pause : tick;
   while (!is_submitted_) {
     if (ticket_->wait(tick))
       submit();
@@ -87,7 +90,7 @@ std::optional<AnswerEvent> Job::next(const std::function<void()>& on_silence) {
   }
   while (open_ > 0) {
     if (taken_.empty()) {
-      taken_ = queue_->take(has_begun_ ? pause : 0, tick);
+      taken_ = queue_->take(tick);
       look_around(on_silence);
       continue;
     }

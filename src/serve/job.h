@@ -33,11 +33,11 @@ class Job {
 
   // Answer `index` is to be made; indices count up from 0. Impossible requests are ApiErrors.
   void add(Request request, bool new_prompt = true);
-  // Joins the model's queue; an ApiError of 429 when it is full.
-  void enter();
+  // Joins the model's queue; an ApiError of 429 when it is full. is_stream: the client wants to see
+  // the answers grow.
+  void enter(bool is_stream);
   // The next event; nothing when all answers have ended. Throws ClientGone, an ApiError when the
-  // time is up or the engine failed. on_silence: of a stream, called when nothing came for a while;
-  // without one, what comes is nobody's concern before the end.
+  // time is up or the engine failed. on_silence is called when nothing came for a while.
   std::optional<AnswerEvent> next(const std::function<void()>& on_silence = {});
 
  private:
@@ -53,13 +53,14 @@ class Job {
   const double arrival_;
   double last_sign_;  // when something was last sent
   int64_t prompt_tokens_ = 0;
-  std::shared_ptr<AnswerQueue> queue_ = std::make_shared<AnswerQueue>();
+  std::shared_ptr<AnswerQueue> queue_;
+  std::shared_ptr<void> watch_;      // for the client to hang up
   std::map<int, TokenEvent> taken_;  // from the queue, not yet given to the caller
   std::vector<Request> requests_;
   std::vector<uint64_t> ids_;
   std::vector<double> last_tokens_;  // when each answer got its last; 0: none yet
   int open_ = 0;
-  bool is_submitted_ = false, has_begun_ = false;  // has_begun_: the first token came
+  bool is_submitted_ = false;
   std::unique_ptr<Admission::Ticket> ticket_;
 };
 
