@@ -1,22 +1,26 @@
 #!/usr/bin/env python3
 """The clients that people use against `minke serve`: the PyPI packages openai and anthropic, schemathesis for
-/openapi.json, lm-eval for log-likelihoods, and the npm package openai where NODE_PATH has it.
+/openapi.json, lm-eval for log-likelihoods, and the npm package openai where NODE_PATH has it. serve_clients.sh runs it.
 
     serve_clients.py MINKE SOURCE_FOLDER
 
 A tiny model with random weights is made in a temporary folder. Exit code 77: a needed package is missing.
 """
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import typing
 import unittest
+import urllib.request
 
 try:
     import anthropic
     import openai
+    import pydantic
 except ImportError as error:
     print(f"skipped: {error}")
     sys.exit(77)
@@ -37,7 +41,13 @@ def make_model(folder):
             corpus.write(json.dumps({"text": f"{i} ships and {3 * i} whales in the sea, {i % 7} seen"}) + "\n")
     minke(folder, "data", "prepare", "--input", "corpus.jsonl", "--tokenizer", "tokenizer", "--output", "data",
           "--validation-fraction", "0.1", "--near-duplicates", "off")
-    minke(folder, "train", "recipe.toml")
+    minke(folder, "train", "recipe.toml", "--set", "model.max_position_embeddings=2048")
+
+
+def post_json(url, body):
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
 
 
 class Clients(unittest.TestCase):
@@ -97,6 +107,37 @@ class Clients(unittest.TestCase):
             model="run", messages=[{"role": "user", "content": "whales"}], max_tokens=400, seed=1,
             response_format={"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": SCHEMA}})
         self.assertIn(json.loads(shaped.choices[0].message.content)["a"], ("x", "y"))
+
+        class Shape(pydantic.BaseModel):
+            a: typing.Literal["x", "y"]
+        parsed = self.openai.chat.completions.parse(model="run", messages=[{"role": "user", "content": "whales"}], max_tokens=400,
+                                                    seed=1, response_format=Shape)
+        self.assertIn(parsed.choices[0].message.parsed.a, ("x", "y"))
+
+    def test_embeddings(self):
+        texts = ["ships and whales", "7 seen", "ships and whales"]
+        ask = functools.partial(self.openai.embeddings.create, model="run")
+        answer = ask(input=texts)  # as base64, which the client unpacks
+        vectors = [entry.embedding for entry in answer.data]
+        self.assertEqual([entry.index for entry in answer.data], [0, 1, 2])
+        self.assertEqual([len(vector) for vector in vectors], [32] * 3)
+        self.assertAlmostEqual(sum(x * x for x in vectors[0]), 1, delta=1e-5)
+        self.assertEqual(vectors[0], vectors[2])
+        self.assertNotEqual(vectors[0], vectors[1])
+        plain = ask(input=texts[1], encoding_format="float", dimensions=32)
+        for one, other in zip(plain.data[0].embedding, vectors[1]):
+            self.assertAlmostEqual(one, other, delta=1e-7)
+        ids = post_json(self.base + "/tokenize", {"content": texts[0]})["tokens"]
+        self.assertEqual([entry.embedding for entry in ask(input=[ids, ids]).data], [vectors[0]] * 2)
+        self.assertEqual(ask(input=ids).data[0].embedding, vectors[0])
+        self.assertEqual(answer.usage.prompt_tokens, answer.usage.total_tokens)
+        self.assertEqual(ask(input=ids).usage.total_tokens, len(ids))
+        for wrong, kind in ((dict(input=""), openai.BadRequestError), (dict(input=["x", ""]), openai.BadRequestError),
+                            (dict(input=[[]]), openai.BadRequestError), (dict(input=[99999]), openai.BadRequestError),
+                            (dict(input="x" * 100000), openai.BadRequestError), (dict(input=["x"] * 2049), openai.UnprocessableEntityError),
+                            (dict(input="x", dimensions=8), openai.UnprocessableEntityError)):
+            with self.assertRaises(kind):
+                ask(**wrong)
 
     def test_errors(self):
         user = [{"role": "user", "content": "x"}]
@@ -158,48 +199,54 @@ class Clients(unittest.TestCase):
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.content[-1].id, "content": "three"}]}])
         self.assertEqual(after.usage.output_tokens, 3)
 
+    def score(self, ids):
+        """What `minke score` says of the tokens; the first has no log-probability."""
+        score = minke(self.folder, "score", "run", "--ids", ",".join(map(str, ids)), capture_output=True, text=True)
+        return [line["logprob"] for line in map(json.loads, score.stdout.splitlines()) if "logprob" in line]
+
     def test_lm_eval_agrees_with_score(self):
+        os.environ |= {"HF_HOME": f"{self.folder}/huggingface", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
         try:
-            from lm_eval.api.instance import Instance
-            from lm_eval.models.openai_completions import LocalCompletionsAPI
+            import lm_eval
             import tenacity  # noqa: F401
+            import transformers
+            from lm_eval.evaluator import simple_evaluate
         except ImportError as error:
             self.skipTest(str(error))
-        model = LocalCompletionsAPI(model="run", base_url=self.base + "/v1/completions", tokenizer=f"{self.folder}/tokenizer",
-                                    tokenizer_backend="huggingface", num_concurrent=1, batch_size=2)
-        pairs = [("ships and", " whales in the sea"), ("7 ships", " seen"), ("in the", " sea, 3 seen")]
-        requests = [Instance("loglikelihood", {}, pair, i) for i, pair in enumerate(pairs)]
-        for (context, text), (ours, _) in zip(pairs, model.loglikelihood(requests)):
-            ids = model.tok_encode(context + text), model.tok_encode(context)
-            score = minke(self.folder, "score", "run", "--ids", ",".join(map(str, ids[0])), capture_output=True, text=True)
-            lines = [json.loads(line) for line in score.stdout.splitlines()]
-            expected = sum(line["logprob"] for line in lines[len(ids[1]):len(ids[0])])
-            self.assertAlmostEqual(ours, expected, delta=1e-4)
+        lines = [{"context": "ships and", "text": " whales in the sea"}, {"context": "7 ships", "text": " seen"},
+                 {"context": "in the", "text": " sea, 3 seen"}]
+        with open(f"{self.folder}/task.jsonl", "w") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+        task = {"task": "ships", "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": f"{self.folder}/task.jsonl"}},
+                "test_split": "test", "output_type": "loglikelihood", "doc_to_text": "{{context}}", "doc_to_target": "{{text}}",
+                "target_delimiter": "", "metric_list": [{"metric": "perplexity"}, {"metric": "acc"}]}
+        result = simple_evaluate(model="local-completions", tasks=[task], batch_size=2, log_samples=True, bootstrap_iters=0, model_args={
+            "model": "run", "base_url": self.base + "/v1/completions", "tokenizer": f"{self.folder}/tokenizer",
+            "tokenizer_backend": "huggingface", "num_concurrent": 1})
+        tokenizer = transformers.AutoTokenizer.from_pretrained(f"{self.folder}/tokenizer")
+        samples = result["samples"]["ships"]
+        self.assertEqual(len(samples), 3, lm_eval.__version__)
+        for sample in samples:
+            line = sample["doc"]
+            ids, context = tokenizer.encode(line["context"] + line["text"]), tokenizer.encode(line["context"])
+            expected = sum(self.score(ids)[len(context):len(ids)])
+            self.assertAlmostEqual(float(sample["filtered_resps"][0][0]), expected, delta=1e-4)
 
     def test_openapi_is_true(self):
         try:
             import schemathesis  # noqa: F401
         except ImportError as error:
             self.skipTest(str(error))
-        run = subprocess.run(["schemathesis", "run", self.base + "/openapi.json", "--max-examples", "12", "--seed", "3",
+        schemathesis_program = shutil.which("schemathesis", path=f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}")
+        run = subprocess.run([schemathesis_program, "run", self.base + "/openapi.json", "--max-examples", "12", "--seed", "3",
                               "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,"
                               "response_schema_conformance", "--no-color"], cwd=self.folder, capture_output=True, text=True)
         self.assertEqual(run.returncode, 0, run.stdout[-4000:] + run.stderr[-2000:])
 
     def test_npm_openai(self):
-        script = """const {default: OpenAI} = require('openai');
-            (async () => {
-              const client = new OpenAI({baseURL: process.argv[1] + '/v1', apiKey: 'none', maxRetries: 0});
-              const ask = {model: 'run', messages: [{role: 'user', content: 'whales'}], max_tokens: 8, temperature: 0};
-              const whole = await client.chat.completions.create(ask);
-              let text = '';
-              for await (const piece of await client.chat.completions.create({...ask, stream: true}))
-                text += piece.choices[0].delta.content ?? '';
-              if (text !== whole.choices[0].message.content) throw new Error('pieces differ');
-            })().catch(error => { console.error(error); process.exit(1); });"""
-        if not shutil.which("node") or subprocess.run(["node", "-e", "require('openai')"], capture_output=True).returncode:
-            self.skipTest("node has no package openai")
-        run = subprocess.run(["node", "-e", script, self.base], capture_output=True, text=True)
+        if not shutil.which("node") or subprocess.run(["node", "-e", "require('openai'), require('zod')"], capture_output=True).returncode:
+            self.skipTest("node has no package openai, or no zod")
+        run = subprocess.run(["node", f"{SOURCE}/tests/clients/npm_openai.cjs", self.base], capture_output=True, text=True)
         self.assertEqual(run.returncode, 0, run.stderr)
 
 

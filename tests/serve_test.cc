@@ -1,100 +1,13 @@
-// minke serve, through the program: a tiny model with random weights behind HTTP.
+// minke serve, through the program.
 
-#include <httplib.h>
-#include <spawn.h>
-
-#include <csignal>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <thread>
+#include "serve_program.h"
 
 #include "api/client.h"
 #include "api/error.h"
 #include "base/machine.h"
-#include "tiny_model.h"
-
-extern char** environ;
 
 namespace minke {
 namespace {
-
-using Value = nlohmann::json;
-
-// One model for all tests of this process.
-class ServeProgram : public TinyModelTest {
- protected:
-  ServeProgram() : TinyModelTest("--set model.max_position_embeddings=2048") {}
-  ~ServeProgram() override { stop(); }
-
-  // Starts the server and waits until it listens.
-  void start(const std::string& options = "run") {
-    const std::string command =
-        fmt::format("cd '{}' && exec '{}' --threads 1 serve {} --port 0 >port 2>log",
-                    folder_.string(), MINKE_PROGRAM, options);
-    fs::remove(folder_ / "port");
-    const char* arguments[] = {"/bin/sh", "-c", command.c_str(), nullptr};
-    ASSERT_EQ(::posix_spawn(&process_, "/bin/sh", nullptr, nullptr, const_cast<char**>(arguments),
-                            environ),
-              0);
-    for (int i = 0; i < 1000 && port_ == 0; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      std::ifstream(folder_ / "port") >> port_;
-    }
-    ASSERT_NE(port_, 0) << read_file(folder_ / "log");
-  }
-  // Ends the server; its exit code.
-  int stop() {
-    if (process_ == 0) return -1;
-    ::kill(process_, SIGTERM);
-    int status = 0;
-    ::waitpid(process_, &status, 0);
-    process_ = 0;
-    port_ = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
-  httplib::Client client() const {
-    httplib::Client client("127.0.0.1", port_);
-    client.set_read_timeout(60);
-    return client;
-  }
-  struct Answer {
-    int status;
-    Value json;
-  };
-  Answer post(const std::string& path, const std::string& body,
-              const httplib::Headers& headers = {}) const {
-    const auto result = client().Post(path, headers, body, "application/json");
-    if (!result) return {0, {}};
-    return {result->status, Value::parse(result->body, nullptr, false)};
-  }
-  Answer post(const std::string& path, const Value& body) const { return post(path, body.dump()); }
-  // The events of a stream, without the last [DONE].
-  std::vector<Value> stream(const std::string& path, const Value& body) const {
-    const auto result = client().Post(path, body.dump(), "application/json");
-    std::vector<Value> events;
-    EXPECT_TRUE(result && result->status == 200) << (result ? result->body : "");
-    if (!result) return events;
-    EXPECT_NE(result->body.find("data: [DONE]\n\n"), std::string::npos);
-    std::istringstream lines(result->body);
-    for (std::string line; std::getline(lines, line);)
-      if (line.starts_with("data: {")) events.push_back(Value::parse(line.substr(6)));
-    return events;
-  }
-  static Value chat(const std::string& text, int64_t tokens = 8) {
-    return {{"messages", {{{"role", "user"}, {"content", text}}}},
-            {"max_tokens", tokens},
-            {"temperature", 0}};
-  }
-  double metric(const std::string& name) const {
-    const auto result = client().Get("/metrics");
-    const size_t at = result ? result->body.find("\n" + name + " ") : std::string::npos;
-    return at == std::string::npos ? -1 : std::stod(result->body.substr(at + name.size() + 2));
-  }
-
-  pid_t process_ = 0;
-  int port_ = 0;
-};
 
 TEST_F(ServeProgram, ChatWholeAndInPieces) {
   start();
@@ -223,9 +136,7 @@ TEST_F(ServeProgram, TheSameAnswerInACrowd) {
   const auto crowded = post("/v1/chat/completions", chat("ships and whales", 40));
   for (std::thread& other : others) other.join();
   EXPECT_EQ(crowded.json["choices"], alone.json["choices"]);
-  for (int i = 0; i < 100 && metric("minke_running_sequences{model=\"run\"}") != 0; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_EQ(metric("minke_cache_pages_used{model=\"run\"}"), 0);
+  EXPECT_TRUE(comes_true([&] { return metric("minke_cache_pages_used{model=\"run\"}") == 0; }));
 }
 
 TEST_F(ServeProgram, WrongRequestsAreToldAndTheNextOneWorks) {
@@ -272,9 +183,8 @@ TEST_F(ServeProgram, WrongRequestsAreToldAndTheNextOneWorks) {
   EXPECT_EQ(client().Get("/../../etc/passwd")->status, 404);
   httplib::Client half("127.0.0.1", port_);  // promises a body that never comes
   const auto late = half.Post(path, {{"Content-Length", "100"}}, "{", "application/json");
-  if (late) {
-    EXPECT_EQ(late->status, 408);
-  }
+  ASSERT_TRUE(late);
+  EXPECT_EQ(late->status, 408);
   EXPECT_EQ(post(path, chat("ships", 2)).status, 200);
 }
 

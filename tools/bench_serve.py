@@ -3,9 +3,10 @@
 
     bench_serve.py MINKE MODEL [--streams 256] [--seconds 120] [--tokens 64] [--max-sequences 256]
 
-Prints one JSON object: answers, errors (429 apart), tokens a second, the time to the first token and between tokens
-as a client sees them, resident memory in the first and last quarter of the time, and the share of the process's
-CPU time that its HTTP threads took. The client runs beside the server and takes its part of the cores.
+Prints one JSON object: answers, errors (429 apart), tokens a second, the time to the first token and between two
+pieces (which hold several tokens where those come fast) as a client sees them, resident memory in the first and last
+quarter of the time, and the share of the process's CPU time that its HTTP threads took. The client runs beside the
+server and takes its part of the cores.
 """
 import argparse
 import asyncio
@@ -24,7 +25,7 @@ def percentile(values, share):
 class Load:
     def __init__(self, port, arguments):
         self.port, self.arguments = port, arguments
-        self.first, self.gaps, self.answers, self.refused, self.errors, self.tokens = [], [], 0, 0, [], 0
+        self.first, self.gaps, self.answers, self.refused, self.errors, self.tokens, self.pieces = [], [], 0, 0, [], 0, 0
         self.end = time.monotonic() + arguments.seconds
 
     async def stream(self, number):
@@ -37,13 +38,14 @@ class Load:
 
     async def answer(self, number):
         body = json.dumps({"messages": [{"role": "user", "content": f"{number} ships and whales"}], "stream": True,
-                           "max_tokens": self.arguments.tokens, "seed": number}).encode()
+                           "stream_options": {"include_usage": True}, "max_tokens": self.arguments.tokens,
+                           "seed": number}).encode()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         begin = last = time.monotonic()
         writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                      b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         status = int((await reader.readline()).split()[1])
-        seen, is_whole = 0, False
+        seen, tokens, is_whole = 0, 0, False
         while line := await reader.readline():
             if line.startswith(b"data: [DONE]"):
                 is_whole = True
@@ -51,8 +53,11 @@ class Load:
                 now = time.monotonic()
                 (self.gaps if seen else self.first).append(now - last)
                 last, seen = now, seen + 1
+            elif found := re.search(rb'"completion_tokens":(\d+)', line):
+                tokens = int(found[1])
         writer.close()
-        self.tokens += seen
+        self.tokens += tokens
+        self.pieces += seen
         self.answers += status == 200 and is_whole
         if status == 429:
             self.refused += 1
@@ -103,7 +108,9 @@ def main():
         "streams": a.streams, "seconds": round(seconds, 1), "answers": load.answers, "refused": load.refused,
         "errors": len(load.errors), "first_errors": load.errors[:3], "tokens_per_second": round(load.tokens / seconds, 1),
         "first_token_p50": percentile(load.first, .5), "first_token_p99": percentile(load.first, .99),
-        "inter_token_p50": percentile(load.gaps, .5), "inter_token_p99": percentile(load.gaps, .99),
+        "between_pieces_p50": percentile(load.gaps, .5), "between_pieces_p99": percentile(load.gaps, .99),
+        "tokens_per_piece": round(load.tokens / max(1, load.pieces), 2),
+        "http_microseconds_per_token": round(1e6 * last["minke_http_cpu_seconds_total"] / max(1, load.tokens), 1),
         "resident_mb_first_quarter": max(memory[:quarter]), "resident_mb_last_quarter": max(memory[-quarter:]),
         "http_share_of_cpu": last["minke_http_cpu_seconds_total"] / last["minke_cpu_seconds_total"]}, indent=1))
 

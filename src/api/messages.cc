@@ -135,6 +135,7 @@ class MessagesEvents : public BlockEvents {
                {"usage", anthropic_usage(end.usage)}}),
         event("message_stop", Json::object())};
   }
+  Event fail(const ApiError& error) override { return {"error", anthropic_error_json(error)}; }
 
  private:
   static Event event(const std::string& name, const Json& fields) {

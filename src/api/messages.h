@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "api/error.h"
 #include "api/json.h"
 #include "api/response.h"
 
@@ -50,6 +51,8 @@ class BlockEvents {
                                  const std::string& text) = 0;
   virtual std::vector<Event> close(size_t index, const AnswerBlock& block) = 0;
   virtual std::vector<Event> end(const std::vector<AnswerBlock>& blocks, const AnswerEnd& end) = 0;
+  // Instead of an end.
+  virtual Event fail(const ApiError& error) = 0;
 };
 
 std::unique_ptr<BlockEvents> messages_events(AnswerHead head);

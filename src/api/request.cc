@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t most_tokens = int64_t{1} << 32;
 constexpr int64_t most_prompts = 256;  // of one request
+constexpr int64_t most_inputs = 2048;  // to embed, OpenAI's
 constexpr int64_t most_stops = 16;
 constexpr int64_t most_bias = 1024;
 constexpr int most_answers = 16;
@@ -53,8 +54,6 @@ void parse_length(const Fields& body, TextRequest& request) {
   if (newer) request.max_tokens = newer;
 }
 
-using TextOrTokens = std::variant<std::string, std::vector<int32_t>>;
-
 std::vector<int32_t> token_list(const Json& list, const char* name) {
   std::vector<int32_t> tokens;
   tokens.reserve(list.size());
@@ -67,14 +66,14 @@ std::vector<int32_t> token_list(const Json& list, const char* name) {
 }
 
 // A string, token ids, or a list of either.
-std::vector<TextOrTokens> parse_inputs(const Fields& body, const char* name) {
+std::vector<TextOrTokens> parse_inputs(const Fields& body, const char* name, int64_t most) {
   const Json& value = body.require(name);
   if (value.is_string()) return {value.get<std::string>()};
   const Json& list = *body.list(name);
   if (list.empty()) refuse_form(name, "{} is empty", name);
   if (list[0].is_number()) return {token_list(list, name)};
-  if (list.size() > most_prompts)
-    refuse_value(name, "{} holds {} texts; at most {}", name, list.size(), most_prompts);
+  if (list.size() > static_cast<size_t>(most))
+    refuse_value(name, "{} holds {} texts; at most {}", name, list.size(), most);
   std::vector<TextOrTokens> inputs;
   for (const Json& input : list) {
     if (input.is_string())
@@ -113,7 +112,7 @@ CompletionRequestBody parse_completion_request(const Json& json) {
   const Fields body(json, "");
   CompletionRequestBody request;
   parse_text_request(body, request);
-  request.prompts = parse_inputs(body, "prompt");
+  request.prompts = parse_inputs(body, "prompt", most_prompts);
   request.suffix = body.string("suffix");
   request.echo = body.boolean("echo").value_or(false);
   request.top_logprobs = body.integer("logprobs", 0, most_top).value_or(-1);
@@ -122,6 +121,20 @@ CompletionRequestBody parse_completion_request(const Json& json) {
     refuse_value("max_tokens", "max_tokens is 0; only with echo can nothing be written");
   if (request.suffix && (request.echo || request.prompts.size() > 1))
     refuse_value("suffix", "suffix goes with one prompt, and without echo");
+  return request;
+}
+
+EmbeddingRequestBody parse_embedding_request(const Json& json) {
+  const Fields body(json, "");
+  EmbeddingRequestBody request;
+  request.model = body.string("model").value_or("");
+  request.inputs = parse_inputs(body, "input", most_inputs);
+  request.dimensions = body.integer("dimensions", 1, most_tokens);
+  const std::string format = body.string("encoding_format").value_or("float");
+  if (format != "float" && format != "base64")
+    refuse_value("encoding_format", "encoding_format is {}; expected float or base64",
+                 shown(format));
+  request.as_base64 = format == "base64";
   return request;
 }
 

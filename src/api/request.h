@@ -54,10 +54,20 @@ struct ChatRequestBody : TextRequest {
   std::optional<int64_t> thinking_budget;  // tokens of reasoning at most
 };
 
+// Text, or the ids of its tokens.
+using TextOrTokens = std::variant<std::string, std::vector<int32_t>>;
+
 struct CompletionRequestBody : TextRequest {
-  std::vector<std::variant<std::string, std::vector<int32_t>>> prompts;
+  std::vector<TextOrTokens> prompts;
   std::optional<std::string> suffix;  // fill in the middle
   bool echo = false;                  // the prompt is part of the answer
+};
+
+struct EmbeddingRequestBody {
+  std::string model;
+  std::vector<TextOrTokens> inputs;
+  bool as_base64 = false;             // of little-endian f32
+  std::optional<int64_t> dimensions;  // of each embedding
 };
 
 // The values that other modules of api/ need too.
@@ -68,5 +78,6 @@ std::string content_text(const Json* content, const std::string& path);
 
 ChatRequestBody parse_chat_request(const Json& body);
 CompletionRequestBody parse_completion_request(const Json& body);
+EmbeddingRequestBody parse_embedding_request(const Json& body);
 
 }  // namespace minke

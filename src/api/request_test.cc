@@ -81,6 +81,51 @@ TEST(Request, OtherSpellingsBecomeChats) {
   EXPECT_THROW(chat_body_of_responses({{"input", "x"}, {"previous_response_id", "r"}}), ApiError);
 }
 
+int embedding_status(const std::string& body) {
+  try {
+    parse_embedding_request(parse_body(body));
+    return 200;
+  } catch (const ApiError& error) {
+    return error.status;
+  }
+}
+
+TEST(Request, InputsToEmbedComeInFourForms) {
+  const auto inputs = [](const std::string& input) {
+    return parse_embedding_request(parse_body("{\"input\": " + input + "}")).inputs;
+  };
+  using Tokens = std::vector<int32_t>;
+  using Inputs = std::vector<TextOrTokens>;
+  EXPECT_EQ(inputs(R"("a")"), Inputs({"a"}));
+  EXPECT_EQ(inputs(R"(["a", "b"])"), Inputs({"a", "b"}));
+  EXPECT_EQ(inputs("[1, 2]"), Inputs({Tokens{1, 2}}));
+  EXPECT_EQ(inputs("[[1], [2, 3]]"), Inputs({Tokens{1}, Tokens{2, 3}}));
+  EXPECT_TRUE(parse_embedding_request(parse_body(R"({"input": "a", "encoding_format": "base64"})"))
+                  .as_base64);
+  EXPECT_EQ(embedding_status(R"({"input": "a", "encoding_format": "hex"})"), 422);
+  EXPECT_EQ(embedding_status(R"({"input": "a", "dimensions": 0})"), 422);
+  EXPECT_EQ(embedding_status(R"({"input": []})"), 400);
+  EXPECT_EQ(embedding_status(R"({"input": {}})"), 400);
+  EXPECT_EQ(embedding_status(R"({"input": [1, "a"]})"), 400);
+  EXPECT_EQ(embedding_status(R"({"input": [-1]})"), 400);
+  EXPECT_EQ(embedding_status("{}"), 400);
+}
+
+TEST(Response, EmbeddingsAreNumbersOrBase64) {
+  const std::vector<std::vector<float>> two = {{0.5f, -1}, {1e-7f, 0}};
+  const Json numbers = Json::parse(embeddings_text("m\"", two, false, 7));
+  EXPECT_EQ(numbers["model"], "m\"");
+  EXPECT_EQ(numbers["usage"]["total_tokens"], 7);
+  EXPECT_EQ(numbers["data"][1]["index"], 1);
+  EXPECT_EQ(numbers["data"][1]["embedding"].get<std::vector<float>>(), two[1]);
+  const auto text = [](std::vector<float> values) {
+    return Json::parse(embeddings_text("m", {values}, true, 1))["data"][0]["embedding"];
+  };
+  EXPECT_EQ(text({0.5f, -1}), "AAAAPwAAgL8=");
+  EXPECT_EQ(text({0.5f}), "AAAAPw==");
+  EXPECT_EQ(text({0.5f, -1, 2}), "AAAAPwAAgL8AAABA");
+}
+
 TEST(Response, ACompletionComesBackAsItWasWritten) {
   ChatCompletion completion;
   completion.head = {"id", "model", 5};

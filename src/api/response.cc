@@ -1,5 +1,10 @@
 #include "api/response.h"
 
+#include <fmt/ranges.h>
+
+#include <cstddef>
+#include <span>
+
 #include "api/error.h"
 #include "text/utf8.h"
 
@@ -37,6 +42,23 @@ std::string head_text(const AnswerHead& head, const char* object) {
 }
 
 std::string usage_tail(bool wants_usage) { return wants_usage ? "],\"usage\":null}" : "]}"; }
+
+// RFC 4648.
+std::string base64(std::span<const std::byte> bytes) {
+  constexpr std::string_view digits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t group = 0;
+    for (size_t k = i; k < i + 3; ++k)
+      group = group << 8 | (k < bytes.size() ? std::to_integer<uint32_t>(bytes[k]) : 0);
+    for (int shift = 18; shift >= 0; shift -= 6) text += digits[group >> shift & 63];
+  }
+  constexpr size_t padding[] = {0, 2, 1};  // by the bytes of the last group
+  const size_t padded = padding[bytes.size() % 3];
+  return text.replace(text.size() - padded, padded, padded, '=');
+}
 
 Json message_json(const ChatMessage& message) {
   Json json = {{"role", "assistant"}};
@@ -248,6 +270,24 @@ std::string CompletionChunks::text(int index, std::string_view text, const Json*
 
 std::string CompletionChunks::usage(const Usage& usage) const {
   return head_ + "],\"usage\":" + to_text(usage_json(usage)) + "}";
+}
+
+std::string embeddings_text(const std::string& model,
+                            const std::vector<std::vector<float>>& embeddings, bool as_base64,
+                            int64_t prompt_tokens) {
+  std::string text = R"({"object":"list","data":[)";
+  for (size_t i = 0; i < embeddings.size(); ++i) {
+    text += fmt::format(R"({}{{"object":"embedding","index":{},"embedding":)", i ? "," : "", i);
+    if (as_base64)
+      text += '"' + base64(std::as_bytes(std::span(embeddings[i]))) + '"';
+    else
+      text += fmt::format("[{}]", fmt::join(embeddings[i], ","));
+    text += '}';
+  }
+  text += "],\"model\":";
+  append_json_string(text, model);
+  return text +
+         fmt::format(R"(,"usage":{{"prompt_tokens":{0},"total_tokens":{0}}}}})", prompt_tokens);
 }
 
 Json models_json(const std::vector<ModelEntry>& models) {

@@ -101,6 +101,12 @@ class CompletionChunks {
   std::string head_, tail_;
 };
 
+// {"object": "list", "data": [{"object": "embedding", "index", "embedding"}], "model", "usage"}.
+// The embeddings are lists of numbers, or base64 of little-endian f32.
+std::string embeddings_text(const std::string& model,
+                            const std::vector<std::vector<float>>& embeddings, bool as_base64,
+                            int64_t prompt_tokens);
+
 // {"object": "list", "data": [{"id", "object": "model", "created", "owned_by"}]}
 struct ModelEntry {
   std::string id;

@@ -161,6 +161,11 @@ class ResponsesEvents : public BlockEvents {
     const char* name = end.reason == "length" ? "response.incomplete" : "response.completed";
     return {event(name, {{"response", responses_json(head_, asked_, blocks, &end)}})};
   }
+  Event fail(const ApiError& error) override {
+    return event("error", {{"code", error_type(error.status)},
+                           {"message", error.what()},
+                           {"param", error.param.empty() ? Json(nullptr) : Json(error.param)}});
+  }
 
  private:
   Event event(const std::string& name, const Json& fields) {

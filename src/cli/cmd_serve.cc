@@ -16,6 +16,7 @@ namespace {
 
 struct Arguments {
   std::string model, models_file, compute, key_file;
+  double memory_gibibytes = 0;
   ServedModelOptions model_options;
   ServeOptions options;
 };
@@ -75,6 +76,7 @@ std::string model_name(const fs::path& path) {
 
 void run(Arguments a) {
   ServeOptions& options = a.options;
+  options.memory_bytes = static_cast<int64_t>(a.memory_gibibytes * 0x1p30);
   if (!a.key_file.empty()) read_keys(a.key_file, options.keys);
   if (!a.models_file.empty()) {
     read_models_file(a.models_file, options);
@@ -143,6 +145,10 @@ void add_model_options(CLI::App& command, Arguments& a) {
                   "Guessed with each token; 0: none")
       ->check(CLI::Range(0, 16));
   add_compute_option(command, a.compute);
+  command
+      .add_option("--memory", a.memory_gibibytes,
+                  "GiB for all models together (default: what the machine grants)")
+      ->check(CLI::Range(0.001, 1e6));
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ uint64_t Engine::submit(Request request) {
     fail_usage("the model was loaded without room for a prompt's log-probabilities");
   const int64_t left = limit - prompt;
   request.max_tokens = request.max_tokens > 0 ? std::min(request.max_tokens, left) : left;
+  if (request.embedding) request.max_tokens = 1;  // there is nothing to draft
   const std::lock_guard lock(state_->mutex);
   const uint64_t id = ++state_->last_id;
   state_->incoming.push_back(
@@ -150,11 +151,28 @@ void Engine::make_batch(std::vector<Planned>& all) {
     }
 }
 
+// The tokens that are new to the sum of their hidden states; a preempted prompt is computed again.
+void Engine::plan_sum(const Planned& planned) {
+  Sequence& sequence = *planned.sequence;
+  const int64_t end = planned.begin + planned.count;
+  if (end <= sequence.summed) return;
+  const int64_t row = planned.rows.front() - planned.begin;  // of the prompt's first token
+  sequence.hidden_sum.resize(static_cast<size_t>(model_.config().hidden_size));
+  state_->sums.push_back(
+      {row + std::max(planned.begin, sequence.summed), row + end, sequence.hidden_sum});
+  sequence.summed = end;
+}
+
 Tensor Engine::run() {
   State& s = *state_;
   make_batch(s.planned);
+  s.sums.clear();
   for (Planned& planned : s.planned) {
     const Sequence& sequence = *planned.sequence;
+    if (sequence.request.embedding) {
+      plan_sum(planned);
+      continue;
+    }
     const int64_t last = sequence.size() - 1 - planned.begin;
     const int64_t first = sequence.wants_scores() ? 0 : last;
     const int64_t row = static_cast<int64_t>(s.logit_rows.size());
@@ -163,7 +181,7 @@ Tensor Engine::run() {
     if (first < planned.count)
       s.logit_rows.insert(s.logit_rows.end(), planned.rows.begin() + first, planned.rows.end());
   }
-  return model_.forward(s.tokens, s.segments, s.logit_rows);
+  return model_.forward(s.tokens, s.segments, s.logit_rows, s.sums);
 }
 
 // Returns how many tokens came.
@@ -188,9 +206,26 @@ void Engine::score_prompt(Planned& planned, const Tensor& logits, TokenEvent& ev
   }
 }
 
+// Ends the request once its whole prompt is in the sum.
+void Engine::take_embedding(Planned& planned) {
+  Sequence& sequence = *planned.sequence;
+  sequence.cached += planned.count;
+  remember_pages(sequence);
+  if (sequence.cached < sequence.size()) return;
+  TokenEvent event;
+  for (const double sum : sequence.hidden_sum)
+    event.embedding.push_back(static_cast<float>(sum / static_cast<double>(sequence.size())));
+  event.finish = FinishReason::stop;
+  finish(sequence, std::move(event));
+}
+
 // Returns how many tokens came.
 int64_t Engine::take_tokens(Planned& planned, const Tensor& logits) {
   Sequence& sequence = *planned.sequence;
+  if (sequence.request.embedding) {
+    take_embedding(planned);
+    return 0;
+  }
   TokenEvent event;
   event.cached_tokens = sequence.remembered_tokens;
   if (planned.prompt_logits >= 0) score_prompt(planned, logits, event);
@@ -207,7 +242,7 @@ int64_t Engine::take_tokens(Planned& planned, const Tensor& logits) {
       if (!take_token(sequence, {row, static_cast<size_t>(logits.columns())}, event)) break;
       if (i < drafted && sequence.tokens.back() != sequence.drafts[i]) break;
     }
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {  // of this request's grammar or sampling: others go on
     event.finish = FinishReason::error;
     event.error = error.what();
   }

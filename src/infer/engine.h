@@ -52,7 +52,8 @@ struct TokenEvent {
   std::vector<LogProbabilities> log_probabilities;  // of each token, if asked for
   // Of the prompt's tokens but the first, if asked for: the next ones that were computed.
   std::vector<LogProbabilities> prompt_log_probabilities;
-  int64_t cached_tokens = 0;  // of the prompt, that were remembered
+  std::vector<float> embedding;  // of the whole prompt, with the finish, if asked for
+  int64_t cached_tokens = 0;     // of the prompt, that were remembered
   FinishReason finish = FinishReason::none;
   std::string error;        // finish == error
   std::string stop_string;  // finish == stop: the one that was found, if it was one
@@ -70,6 +71,9 @@ struct Request {
   // The prompt's tokens get log-probabilities too; the whole prompt is computed for that. Needs a
   // model whose batch_logits() is more than the answers that grow at once take.
   bool prompt_log_probabilities = false;
+  // Nothing is written: the event that finishes has the mean of the prompt's hidden states after
+  // the last norm. The whole prompt is computed for that.
+  bool embedding = false;
   std::shared_ptr<TokenGrammar> grammar;
   // Called inside step() with each chosen token, the one that ends the text included, and the
   // logits (f32 [vocab]) that it was chosen by.
@@ -123,6 +127,7 @@ class Engine {
   int64_t spare_logits() const;
 
   Tensor run();
+  void plan_sum(const Planned& planned);
   void make_batch(std::vector<Planned>& all);
   void add_segment(Planned& planned, int64_t begin, int64_t end, AttentionForm form);
   void draft();
@@ -132,6 +137,7 @@ class Engine {
   int64_t postprocess(const Tensor& logits);
   int64_t take_tokens(Planned& planned, const Tensor& logits);
   void score_prompt(Planned& planned, const Tensor& logits, TokenEvent& event);
+  void take_embedding(Planned& planned);
   bool take_token(Sequence& sequence, std::span<const float> logits, TokenEvent& event);
   int64_t draft_limit(const Sequence& sequence) const;
   void record_step(double seconds, int64_t tokens);

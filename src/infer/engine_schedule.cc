@@ -90,7 +90,7 @@ bool Engine::admit(Sequence& sequence) {
   const std::span<const int32_t> tokens(sequence.tokens);
   PageCache::Prefix prefix = 0;
   // At least one token is computed, as its logits are wanted.
-  const bool uses_cache = options_.prefix_cache && !sequence.wants_scores();
+  const bool uses_cache = options_.prefix_cache && !sequence.wants_whole_prompt();
   while (uses_cache && sequence.cached + page_tokens < sequence.size()) {
     const auto match = cache.find(prefix, tokens.subspan(sequence.cached, page_tokens));
     if (!match) break;
@@ -114,7 +114,7 @@ bool Engine::admit(Sequence& sequence) {
 
 // Another sequence computes pages of the same tokens right now: they will be remembered soon.
 bool Engine::waits_for_same_prompt(const Sequence& sequence) const {
-  if (!options_.prefix_cache || sequence.size() <= page_tokens || sequence.wants_scores())
+  if (!options_.prefix_cache || sequence.size() <= page_tokens || sequence.wants_whole_prompt())
     return false;
   return std::any_of(state_->running.begin(), state_->running.end(), [&](const auto& other) {
     if (!other->in_prompt()) return false;

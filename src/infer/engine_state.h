@@ -28,6 +28,8 @@ struct Engine::Sequence {
   bool wants_scores() const {
     return request.prompt_log_probabilities && scored + 1 < prompt_size();
   }
+  // Pages of earlier requests are of no use: more is wanted of the prompt than its last logits.
+  bool wants_whole_prompt() const { return wants_scores() || request.embedding; }
 
   uint64_t id;
   Request request;
@@ -41,6 +43,8 @@ struct Engine::Sequence {
   int64_t cached = 0;                         // tokens whose keys are in the pages
   int64_t remembered_tokens = 0;              // of the prompt, when it was admitted
   int64_t scored = 0;                         // tokens of the prompt with log-probabilities
+  int64_t summed = 0;                         // tokens of the prompt that hidden_sum has
+  std::vector<double> hidden_sum;             // [hidden], of an embedding
   bool finished = false;
 };
 
@@ -69,6 +73,7 @@ struct Engine::State {
   // The batch of this step.
   std::vector<int32_t> tokens, logit_rows;
   std::vector<BatchSegment> segments;
+  std::vector<HiddenSum> sums;
 
   std::mutex mutex;  // for what follows
   std::vector<std::unique_ptr<Sequence>> incoming;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <numeric>
 #include <thread>
 
 #include "base/random.h"
@@ -54,7 +55,7 @@ ModelConfig small_config() {
 // A model with random weights and an engine on it.
 struct Fixture {
   explicit Fixture(EngineOptions engine_options = {}, int64_t cache_tokens = 2048,
-                   int64_t batch_tokens = 48, bool mtp = false) {
+                   int64_t batch_tokens = 48, bool mtp = false, DType compute = DType::bf16) {
     ModelConfig config = small_config();
     config.num_nextn_predict_layers = mtp;
     Arena counting = Arena::counting();
@@ -64,7 +65,7 @@ struct Fixture {
     initialize_weights(*weights, 0.15, 5);
     source = std::make_unique<FlatSource>(*weights);
     LoadOptions options;
-    options.compute = DType::bf16;
+    options.compute = compute;
     options.cache_tokens = cache_tokens;
     options.batch_tokens = batch_tokens;
     options.drafts = mtp;
@@ -90,6 +91,7 @@ struct Fixture {
       answer->finish = event.finish;
       answer->error = event.error;
       answer->stop_string = event.stop_string;
+      answer->embedding = event.embedding;
     };
     const uint64_t id = engine->submit(std::move(request));
     answers[id] = answer;
@@ -308,6 +310,52 @@ TEST(Engine, APromptIsScored) {
   EXPECT_EQ(fixture.answer(again).cached_tokens, 192);
 }
 
+// The head is linear: it makes the mean of the hidden states the mean of their logits.
+TEST(Engine, AnEmbeddingIsTheMeanOfTheHiddenStates) {
+  EngineOptions options;
+  options.max_sequences = 2;
+  Fixture fixture(options, 2048, 256, false, DType::f32);
+  Request request = request_of(200, 3);
+  request.embedding = true;
+  const uint64_t id = fixture.submit(request);
+  fixture.run();
+  const std::vector<float>& embedding = fixture.answer(id).embedding;
+  ASSERT_EQ(embedding.size(), 32u);
+  EXPECT_EQ(fixture.answer(id).finish, FinishReason::stop);
+  EXPECT_TRUE(fixture.answer(id).tokens.empty());
+  std::vector<int32_t> rows(200), pages = {0, 1, 2, 3};
+  std::iota(rows.begin(), rows.end(), 0);
+  const Tensor logits =
+      fixture.model->forward(request.prompt, {{0, 200, 0, pages, AttentionForm::expanded}}, rows);
+  const Tensor head = fixture.weights->weight("lm_head.weight");
+  for (int64_t token = 0; token < 320; ++token) {
+    double mean = 0, product = 0;
+    for (int64_t row = 0; row < 200; ++row) mean += logits.row<float>(row)[token] / 200;
+    for (int64_t i = 0; i < 32; ++i) product += double{head.row<float>(token)[i]} * embedding[i];
+    EXPECT_NEAR(product, mean, 1e-5);
+  }
+}
+
+// Cut into chunks, among others, preempted, and with pages that earlier requests left.
+TEST(Engine, AnEmbeddingHasTheSameBitsInACrowd) {
+  Fixture alone({.max_sequences = 4}, 2048, 256), crowd({.max_sequences = 4}, 6 * page_tokens, 20);
+  std::map<uint64_t, uint64_t> ids;  // in the crowd, alone
+  for (const uint64_t seed : {1, 2, 3, 2}) {
+    Request request = request_of(static_cast<int64_t>(49 * seed), seed);
+    request.embedding = true;
+    crowd.submit(request_of(60, seed, 120));
+    ids[crowd.submit(request)] = alone.submit(request);
+    alone.run();
+  }
+  crowd.run();
+  EXPECT_GT(crowd.engine->stats().preemptions, 0);
+  EXPECT_EQ(crowd.engine->stats().pages_used, 0);
+  for (const auto& [id, reference] : ids) {
+    EXPECT_EQ(crowd.answer(id).embedding, alone.answer(reference).embedding);
+    EXPECT_FALSE(crowd.answer(id).embedding.empty());
+  }
+}
+
 // A grammar that wants two tokens in turn, then the end.
 struct Alternating : TokenGrammar {
   const TokenMask& allowed() override {
@@ -335,6 +383,30 @@ TEST(Engine, AGrammarDecidesWhatComes) {
     EXPECT_EQ(fixture.answer(id).tokens, (std::vector<int32_t>{100, 101, 100, 101, 100, 101}));
     EXPECT_EQ(fixture.answer(id).finish, FinishReason::stop);
   }
+}
+
+// A grammar that breaks after some tokens.
+struct Broken : TokenGrammar {
+  const TokenMask& allowed() override {
+    if (++count == 5) throw std::runtime_error("broken");
+    return mask;
+  }
+  void accept(int32_t) override {}
+  TokenMask mask = TokenMask(5, ~uint64_t{0});
+  int count = 0;
+};
+
+TEST(Engine, WhatBreaksInOneRequestEndsItAlone) {
+  Fixture fixture;
+  Request broken = request_of(70, 1);
+  broken.grammar = std::make_shared<Broken>();
+  const uint64_t id = fixture.submit(broken), other = fixture.submit(request_of(30, 2));
+  fixture.run();
+  EXPECT_EQ(fixture.answer(id).finish, FinishReason::error);
+  EXPECT_EQ(fixture.answer(id).error, "broken");
+  EXPECT_EQ(fixture.answer(id).tokens.size(), 4u);
+  EXPECT_EQ(fixture.answer(other).tokens, answer_alone(request_of(30, 2)));
+  EXPECT_EQ(fixture.engine->stats().pages_used, 0);
 }
 
 TEST(Engine, ImpossibleRequestsAreErrors) {

@@ -82,28 +82,35 @@ int32_t Sampler::choose(std::span<const float> logits, int64_t position, const T
   return options_.temperature <= 0 ? best : draw(position);
 }
 
-// From the most likely token down until top-p's share is reached; the order is made in pieces, as
-// the share is mostly reached early.
+// From the most likely token down until top-p's share is reached, or, where nothing is cut off, the
+// share that was drawn; the order is made in pieces, as either is mostly reached early.
 int32_t Sampler::draw(int64_t position) {
   const double top = *std::max_element(logits_.begin(), logits_.end());
   const auto weight = [&](int32_t token) {
     return std::exp((static_cast<double>(logits_[token]) - top) / options_.temperature);
   };
-  double total = 0;
+  double total = 0, candidates = 0;
   order_.clear();
   for (size_t token = 0; token < logits_.size(); ++token) {
     const double w = weight(static_cast<int32_t>(token));
     total += w;
-    if (w > 0 && w >= options_.min_p) order_.push_back(static_cast<int32_t>(token));
+    if (w == 0 || w < options_.min_p) continue;
+    candidates += w;
+    order_.push_back(static_cast<int32_t>(token));
   }
+  Random random(options_.seed, static_cast<uint64_t>(position));
+  const double drawn = random.uniform();
   const auto before = [&](int32_t a, int32_t b) {
     return logits_[a] != logits_[b] ? logits_[a] > logits_[b] : a < b;
   };
   const size_t limit =
       options_.top_k ? std::min(order_.size(), static_cast<size_t>(options_.top_k)) : order_.size();
+  const bool keeps_all = options_.top_p >= 1 && limit == order_.size();
+  const double wanted = keeps_all ? drawn * candidates : options_.top_p * total;
   double kept = 0;
   size_t count = 0, sorted = 0;
-  while (count < limit && (count == 0 || kept < options_.top_p * total)) {
+  const auto is_enough = [&] { return keeps_all ? kept > wanted : kept >= wanted; };
+  while (count < limit && (count == 0 || !is_enough())) {
     if (count == sorted) {
       const size_t next = std::min(limit, std::max<size_t>(64, sorted * 8));
       std::partial_sort(order_.begin() + sorted, order_.begin() + next, order_.end(), before);
@@ -111,8 +118,8 @@ int32_t Sampler::draw(int64_t position) {
     }
     kept += weight(order_[count++]);
   }
-  Random random(options_.seed, static_cast<uint64_t>(position));
-  double left = random.uniform() * kept;
+  if (keeps_all) return order_[count - 1];
+  double left = drawn * kept;
   for (size_t i = 0; i < count; ++i) {
     left -= weight(order_[i]);
     if (left < 0) return order_[i];

@@ -128,10 +128,12 @@ Tensor LoadedModel::take_logits(const Tensor& hidden, std::span<const int32_t> r
 }
 
 Tensor LoadedModel::forward(std::span<const int32_t> tokens, std::vector<BatchSegment> segments,
-                            std::span<const int32_t> logit_rows) {
+                            std::span<const int32_t> logit_rows, std::span<const HiddenSum> sums) {
   const int64_t mark = arena_.mark();
   const Batch batch = make_batch(tokens, std::move(segments));
   const Tensor hidden = model_->forward_cached(tokens, batch, pools_, arena_);
+  for (const HiddenSum& sum : sums)
+    model_->add_normed(sum.sum, hidden.slice_rows(sum.row_begin, sum.row_end), arena_);
   const Tensor logits = take_logits(hidden, logit_rows, false);
   arena_.release(mark);
   return logits;

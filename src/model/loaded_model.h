@@ -10,6 +10,13 @@
 
 namespace minke {
 
+// Rows of a batch whose hidden states, as the last norm leaves them, are added to `sum` [hidden] in
+// their order.
+struct HiddenSum {
+  int64_t row_begin, row_end;
+  std::span<double> sum;
+};
+
 // Owns weights, packed matrices, pages and scratch. Not thread-safe; parallel inside.
 class LoadedModel {
  public:
@@ -48,7 +55,7 @@ class LoadedModel {
   // One forward pass: `tokens` are the rows of the segments. Returns the logits of some rows, f32
   // [logit_rows, vocab], valid until the next call.
   Tensor forward(std::span<const int32_t> tokens, std::vector<BatchSegment> segments,
-                 std::span<const int32_t> logit_rows);
+                 std::span<const int32_t> logit_rows, std::span<const HiddenSum> sums = {});
 
   // Whether draft() can be had: the model was loaded with drafts and has an MTP module.
   bool has_drafts() const { return model_->has_drafts(); }

@@ -298,6 +298,16 @@ Tensor Transformer::forward_draft(std::span<const int32_t> next_tokens, const Te
   return out;
 }
 
+void Transformer::add_normed(std::span<double> sum, const Tensor& hidden, Arena& arena) const {
+  const int64_t mark = arena.mark();
+  const Tensor normed = arena.allocate(DType::f32, {1, config_.hidden_size});
+  for (int64_t row = 0; row < hidden.rows(); ++row) {
+    norm_.forward(normed, hidden.slice_rows(row, row + 1));
+    for (size_t i = 0; i < sum.size(); ++i) sum[i] += normed.as<float>()[i];
+  }
+  arena.release(mark);
+}
+
 void Transformer::logits(const Tensor& out, const Tensor& hidden, bool draft, Arena& arena) const {
   const int64_t mark = arena.mark();
   const Tensor normed = arena.allocate(options_.compute, {hidden.rows(), config_.hidden_size});

@@ -95,6 +95,9 @@ class Transformer {
   KvPages allocate_draft_pages(Arena& arena, int64_t pages) const {
     return mtp_.at(0).allocate_pages(arena, pages);
   }
+  // sum [hidden] += the rows of forward_cached()'s hidden states after the last norm, one after the
+  // other.
+  void add_normed(std::span<double> sum, const Tensor& hidden, Arena& arena) const;
   // logits f32 [rows, vocab] of rows of forward_cached(), or of forward_draft().
   void logits(const Tensor& out, const Tensor& hidden, bool draft, Arena& arena) const;
 

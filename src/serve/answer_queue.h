@@ -2,54 +2,42 @@
 // Events from the engine's thread to the thread of one HTTP request.
 
 #include <condition_variable>
-#include <deque>
+#include <map>
 #include <mutex>
-#include <optional>
 
 #include "infer/engine.h"
 
 namespace minke {
 
-struct AnswerEvent {
-  int index;  // of the answer, where a request asks for several
-  TokenEvent event;
-};
-
-// Thread-safe.
+// Thread-safe. To wake a thread and to send to a socket costs more than a small model takes for a
+// token: what comes within a pause after the last time waits, and is taken together with what comes
+// next.
 class AnswerQueue {
  public:
-  // An event too many is lost, see has_overflown().
-  void push(int index, const TokenEvent& event) {
-    constexpr size_t most = 8192;
-    const std::lock_guard lock(mutex_);
-    const bool is_last = event.finish != FinishReason::none;
-    has_overflown_ |= events_.size() >= most;
-    if (events_.size() < most || is_last) events_.push_back({index, event});
-    changed_.notify_one();
-  }
+  explicit AnswerQueue(double pause) : pause_(pause) {}
 
+  // index: of the answer, where a request asks for several. What it gets joins what nobody has
+  // taken yet. An event too many is lost, see has_overflown().
+  void push(int index, const TokenEvent& event);
+  // Nobody wants the answers any more: take() does not wait.
+  void close();
+
+  bool is_closed() const;
   // The reader was so far behind that events are missing.
-  bool has_overflown() const {
-    const std::lock_guard lock(mutex_);
-    return has_overflown_;
-  }
+  bool has_overflown() const;
 
-  // The next event, or nothing after so many seconds.
-  std::optional<AnswerEvent> pop(double seconds) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::duration<double>(seconds),
-                      [this] { return !events_.empty(); });
-    if (events_.empty()) return std::nullopt;
-    AnswerEvent event = std::move(events_.front());
-    events_.pop_front();
-    return event;
-  }
+  // What came since the last call, by answer: the first token and an end at once, other tokens
+  // after the pause; after so many seconds whatever there is.
+  std::map<int, TokenEvent> take(double seconds);
 
  private:
+  const double pause_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<AnswerEvent> events_;
-  bool has_overflown_ = false;
+  std::map<int, TokenEvent> events_;
+  double next_ = 0;     // until then only an end wakes the reader
+  int64_t pushed_ = 0;  // since the last take()
+  bool wakes_ = false, is_closed_ = false, has_overflown_ = false;
 };
 
 }  // namespace minke

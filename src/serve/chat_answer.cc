@@ -40,20 +40,6 @@ ChatOptions chat_options(const ChatRequestBody& body, const ChatTemplate& chat_t
   return options;
 }
 
-// A prompt that is surely too long is not worth to be cut into tokens.
-void check_size(const ChatRequestBody& body, const ServedModel& model) {
-  constexpr int64_t longest_token = 128;
-  int64_t bytes = 0;
-  for (const ChatMessage& message : body.messages)
-    bytes += static_cast<int64_t>(message.content.size());
-  if (bytes > model.context() * longest_token)
-    throw ApiError(400,
-                   fmt::format("the messages have {} bytes, the context holds {} tokens; "
-                               "shorten them",
-                               bytes, model.context()),
-                   "messages");
-}
-
 }  // namespace
 
 std::string new_id(const std::string& prefix) {
@@ -98,7 +84,10 @@ Request base_request(const TextRequest& body, const ServedModel& model) {
 
 PreparedChat prepare_chat(const ChatRequestBody& body, ServedModel& model,
                           std::optional<bool> thinking) {
-  check_size(body, model);
+  int64_t bytes = 0;
+  for (const ChatMessage& message : body.messages)
+    bytes += static_cast<int64_t>(message.content.size());
+  model.check_text_size("messages", bytes);
   PreparedChat chat;
   chat.request = base_request(body, model);
   chat.one_call = !body.parallel_tool_calls;

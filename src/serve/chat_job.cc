@@ -29,7 +29,7 @@ std::shared_ptr<ChatJob> begin_chat(Service& service, Exchange& exchange, ChatRe
     chat->job->add(another_answer(chat->chat, chat->body, model, i), i == 0);
     chat->answers.emplace_back(chat->chat, model.tokenizer());
   }
-  chat->job->enter();
+  chat->job->enter(chat->body.stream);
   return chat;
 }
 

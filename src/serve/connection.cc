@@ -113,7 +113,7 @@ ssize_t Connection::read(char* data, size_t size) {
   if (begin_ == end_) {
     const ssize_t count = read_some();
     if (count <= 0) {
-      has_failed_ = true;
+      has_failed_ = !is_late_;  // who is late can still be told so
       return count;
     }
     begin_ = 0;

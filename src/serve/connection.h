@@ -7,6 +7,8 @@
 #include <atomic>
 #include <functional>
 
+#include "serve/hang_up_watch.h"
+
 namespace minke {
 
 // Not thread-safe. Does not own the socket. Reads and writes fail at a deadline, reads also beyond
@@ -15,8 +17,8 @@ class Connection : public httplib::Stream {
  public:
   // tls: null for a plain socket.
   // is_aborted: once it is true, nothing waits any more.
-  Connection(int socket, SSL* tls, const std::atomic<bool>& is_aborted)
-      : socket_(socket), tls_(tls), is_aborted_(is_aborted) {}
+  Connection(int socket, SSL* tls, const std::atomic<bool>& is_aborted, HangUpWatch& watch)
+      : socket_(socket), tls_(tls), is_aborted_(is_aborted), watch_(watch) {}
 
   // The server's part of the handshake; false if there is no agreement within so many seconds.
   bool shake_hands(double seconds);
@@ -33,6 +35,10 @@ class Connection : public httplib::Stream {
 
   // False once the client has hung up, or stopped to read.
   bool is_open() const;
+  // Calls on_hang_up from another thread as soon as the client does, while the handle lives.
+  std::shared_ptr<void> watch(std::function<void()> on_hang_up) const {
+    return watch_.watch(socket_, std::move(on_hang_up));
+  }
   // After an answer to a request that was not read to its end: the rest is thrown away for a
   // moment, because closing at once would take the answer from the client.
   void linger();
@@ -56,6 +62,7 @@ class Connection : public httplib::Stream {
   int socket_;
   SSL* tls_;
   const std::atomic<bool>& is_aborted_;
+  HangUpWatch& watch_;
   double read_deadline_ = 0, write_seconds_ = 30;
   int64_t read_bytes_left_ = 0;
   bool is_late_ = false, has_failed_ = false;

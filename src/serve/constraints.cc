@@ -12,17 +12,12 @@ namespace {
 // The grammar of the answer proper, after the reasoning.
 std::shared_ptr<TokenGrammar> answer_grammar(const ChatRequestBody& body, const PreparedChat& chat,
                                              ServedModel& model, const std::vector<int32_t>& ends) {
-  const bool has_format = body.format.kind != ResponseFormat::Kind::text;
-  if (chat.has_tools) {
-    auto tools = make_tool_grammar(body, chat.family, model, ends);
-    if (tools && has_format)
-      refuse_value("response_format", "response_format goes with tool_choice none only");
-    if (tools || !has_format) return tools;
-  }
-  if (!has_format) return nullptr;
   try {
-    return std::make_shared<GrammarConstraint>(
-        model.grammar(json_schema_grammar(body.format.schema), "response_format", ends));
+    const bool has_format = body.format.kind != ResponseFormat::Kind::text;
+    const std::string format = has_format ? json_schema_grammar(body.format.schema) : "";
+    if (chat.has_tools) return make_tool_grammar(body, chat.family, model, ends, format);
+    if (!has_format) return nullptr;
+    return std::make_shared<GrammarConstraint>(model.grammar(format, "response_format", ends));
   } catch (const Error& error) {
     throw ApiError(400, error.what(), "response_format");
   }

@@ -88,44 +88,37 @@ std::vector<AnswerBlock> whole_answer(ChatJob& chat) {
   return builder.blocks();
 }
 
+void reply_in_blocks(Exchange& exchange, const std::shared_ptr<ChatJob>& chat,
+                     const std::shared_ptr<BlockEvents>& format, bool pings) {
+  reply_with_stream(
+      exchange,
+      [chat, format, pings](EventStream& stream) { write_stream(*chat, *format, stream, pings); },
+      [format](EventStream& stream, const ApiError& error) {
+        const auto event = format->fail(error);
+        stream.send(event.data, event.name);
+      });
+}
+
 }  // namespace
 
 void handle_messages(Service& service, Exchange& exchange) {
   const Json body = parse_body(exchange.body);
   const auto chat =
       begin_chat(service, exchange, parse_chat_request(chat_body_of_messages(body)), "msg_");
-  if (!chat->body.stream) {
-    const auto blocks = whole_answer(*chat);
-    return exchange.reply(to_text(messages_json(chat->head, blocks, end_of(*chat))));
-  }
-  const std::shared_ptr<BlockEvents> format = messages_events(chat->head);
-  reply_with_stream(
-      exchange, [chat, format](EventStream& stream) { write_stream(*chat, *format, stream, true); },
-      [](EventStream& stream, const ApiError& error) {
-        stream.send(anthropic_error_json(error), "error");
-      });
+  if (chat->body.stream) return reply_in_blocks(exchange, chat, messages_events(chat->head), true);
+  const auto blocks = whole_answer(*chat);
+  exchange.reply(to_text(messages_json(chat->head, blocks, end_of(*chat))));
 }
 
 void handle_responses(Service& service, Exchange& exchange) {
   const Json body = parse_body(exchange.body);
   const auto chat =
       begin_chat(service, exchange, parse_chat_request(chat_body_of_responses(body)), "resp_");
-  if (!chat->body.stream) {
-    const auto blocks = whole_answer(*chat);
-    const AnswerEnd end = end_of(*chat);
-    return exchange.reply(to_text(responses_json(chat->head, body, blocks, &end)));
-  }
-  const std::shared_ptr<BlockEvents> format = responses_events(chat->head, body);
-  reply_with_stream(
-      exchange,
-      [chat, format](EventStream& stream) { write_stream(*chat, *format, stream, false); },
-      [](EventStream& stream, const ApiError& error) {
-        stream.send(to_text({{"type", "error"},
-                             {"code", error.status},
-                             {"message", error.what()},
-                             {"param", nullptr}}),
-                    "error");
-      });
+  if (chat->body.stream)
+    return reply_in_blocks(exchange, chat, responses_events(chat->head, body), false);
+  const auto blocks = whole_answer(*chat);
+  const AnswerEnd end = end_of(*chat);
+  exchange.reply(to_text(responses_json(chat->head, body, blocks, &end)));
 }
 
 }  // namespace minke

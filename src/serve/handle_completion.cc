@@ -58,7 +58,6 @@ std::vector<int32_t> fill_in_prompt(const Tokenizer& tokenizer, const std::strin
 
 std::vector<int32_t> prompt_tokens(const CompletionRequestBody& body, size_t index,
                                    const ServedModel& model) {
-  constexpr int64_t longest_token = 128;
   const Tokenizer& tokenizer = model.tokenizer();
   if (const auto* tokens = std::get_if<std::vector<int32_t>>(&body.prompts[index])) {
     if (body.suffix) refuse_value("suffix", "suffix goes with a prompt of text");
@@ -66,11 +65,7 @@ std::vector<int32_t> prompt_tokens(const CompletionRequestBody& body, size_t ind
   }
   const std::string& text = std::get<std::string>(body.prompts[index]);
   const size_t bytes = text.size() + body.suffix.value_or("").size();
-  if (static_cast<int64_t>(bytes) > model.context() * longest_token)
-    throw ApiError(
-        400,
-        fmt::format("the prompt has {} bytes, the context holds {} tokens", bytes, model.context()),
-        "prompt");
+  model.check_text_size("prompt", static_cast<int64_t>(bytes));
   if (body.suffix) return fill_in_prompt(tokenizer, text, *body.suffix);
   std::vector<int32_t> tokens = tokenizer.encode(text, {tokenizer.adds_bos()});
   if (tokens.empty() && tokenizer.eos_id()) tokens.push_back(*tokenizer.eos_id());
@@ -102,7 +97,7 @@ std::shared_ptr<CompletionJob> begin(Service& service, Exchange& exchange) {
       ++request.sampling.seed;
     }
   }
-  completion->job->enter();
+  completion->job->enter(body.stream);
   return completion;
 }
 

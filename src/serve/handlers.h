@@ -22,6 +22,8 @@ void handle_completion(Service& service, Exchange& exchange);
 void handle_messages(Service& service, Exchange& exchange);
 // POST /responses
 void handle_responses(Service& service, Exchange& exchange);
+// POST /embeddings
+void handle_embeddings(Service& service, Exchange& exchange);
 // POST /tokenize, /detokenize
 void handle_tokenize(Service& service, Exchange& exchange);
 void handle_detokenize(Service& service, Exchange& exchange);

@@ -158,7 +158,7 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
     return false;
   }
   SSL* tls = tls_ ? SSL_new(tls_->context) : nullptr;
-  Connection connection(socket, tls, is_aborted_);
+  Connection connection(socket, tls, is_aborted_, watch_);
   if (!tls || connection.shake_hands(options_.read_seconds)) serve_connection(connection);
   if (tls) {
     SSL_shutdown(tls);

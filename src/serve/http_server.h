@@ -80,6 +80,7 @@ class HttpServer : private httplib::Server {
   std::map<std::string, std::map<std::string, Route>> routes_;  // by path and method
   std::map<std::string, Route> below_;                          // by prefix
   std::unique_ptr<TlsContext> tls_;
+  HangUpWatch watch_;
   std::atomic<bool> is_stopping_ = false, is_aborted_ = false;
   std::atomic<int64_t> active_ = 0;
 };

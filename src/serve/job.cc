@@ -4,8 +4,10 @@
 
 namespace minke {
 namespace {
-constexpr double tick = 0.05;  // seconds between looks at the client
-}
+constexpr double tick = 0.1;           // seconds between looks around where nothing comes
+constexpr double stream_pause = 0.02;  // seconds at least between the pieces of a stream
+constexpr double whole_pause = 1e9;    // where nothing but the end is of interest
+}  // namespace
 
 Job::Job(ModelPool::Lease lease, const Exchange& exchange, const ServeOptions& options,
          ServerMetrics& metrics)
@@ -31,7 +33,11 @@ void Job::add(Request request, bool new_prompt) {
   requests_.push_back(std::move(request));
 }
 
-void Job::enter() { ticket_ = model().admission().enter(client_); }
+void Job::enter(bool is_stream) {
+  queue_ = std::make_shared<AnswerQueue>(is_stream ? stream_pause : whole_pause);
+  watch_ = connection_.watch([queue = queue_] { queue->close(); });
+  ticket_ = model().admission().enter(client_);
+}
 
 void Job::submit() {
   is_submitted_ = true;
@@ -49,7 +55,7 @@ void Job::submit() {
 }
 
 void Job::look_around(const std::function<void()>& on_silence) {
-  if (!connection_.is_open()) throw ClientGone{};
+  if (queue_->is_closed() || (taken_.empty() && !connection_.is_open())) throw ClientGone{};
   if (queue_->has_overflown()) throw ApiError(503, "the answer was not read fast enough");
   const double now = now_seconds();
   if (now - arrival_ > options_.answer_seconds)
@@ -64,10 +70,11 @@ void Job::record(const AnswerEvent& event) {
   const double now = now_seconds();
   double& last = last_tokens_[event.index];
   if (!event.event.tokens.empty()) {
+    const auto count = static_cast<int64_t>(event.event.tokens.size());
     if (last == 0)
       metrics_.record_first_token(now - arrival_);
     else
-      metrics_.record_token_gap(now - last);
+      metrics_.record_token_gaps((now - last) / static_cast<double>(count), count);
     last = now;
   }
   last_sign_ = now;
@@ -82,11 +89,15 @@ std::optional<AnswerEvent> Job::next(const std::function<void()>& on_silence) {
       look_around(on_silence);
   }
   while (open_ > 0) {
-    std::optional<AnswerEvent> event = queue_->pop(tick);
-    look_around(on_silence);
-    if (!event) continue;
-    record(*event);
-    if (event->event.finish == FinishReason::error) throw ApiError(500, event->event.error);
+    if (taken_.empty()) {
+      taken_ = queue_->take(tick);
+      look_around(on_silence);
+      continue;
+    }
+    auto first = taken_.extract(taken_.begin());
+    AnswerEvent event{first.key(), std::move(first.mapped())};
+    record(event);
+    if (event.event.finish == FinishReason::error) throw ApiError(500, event.event.error);
     return event;
   }
   ticket_.reset();

@@ -9,6 +9,12 @@
 
 namespace minke {
 
+// What came of one answer.
+struct AnswerEvent {
+  int index;
+  TokenEvent event;
+};
+
 // The client has hung up.
 struct ClientGone {};
 
@@ -27,8 +33,9 @@ class Job {
 
   // Answer `index` is to be made; indices count up from 0. Impossible requests are ApiErrors.
   void add(Request request, bool new_prompt = true);
-  // Joins the model's queue; an ApiError of 429 when it is full.
-  void enter();
+  // Joins the model's queue; an ApiError of 429 when it is full. is_stream: the client wants to see
+  // the answers grow.
+  void enter(bool is_stream);
   // The next event; nothing when all answers have ended. Throws ClientGone, an ApiError when the
   // time is up or the engine failed. on_silence is called when nothing came for a while.
   std::optional<AnswerEvent> next(const std::function<void()>& on_silence = {});
@@ -46,7 +53,9 @@ class Job {
   const double arrival_;
   double last_sign_;  // when something was last sent
   int64_t prompt_tokens_ = 0;
-  std::shared_ptr<AnswerQueue> queue_ = std::make_shared<AnswerQueue>();
+  std::shared_ptr<AnswerQueue> queue_;
+  std::shared_ptr<void> watch_;      // for the client to hang up
+  std::map<int, TokenEvent> taken_;  // from the queue, not yet given to the caller
   std::vector<Request> requests_;
   std::vector<uint64_t> ids_;
   std::vector<double> last_tokens_;  // when each answer got its last; 0: none yet

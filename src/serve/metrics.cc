@@ -43,10 +43,10 @@ std::string label_value(const std::string& text) {
 ServerMetrics::ServerMetrics(CostConfig prices)
     : prices_(std::move(prices)), start_(now_seconds()), cpu_start_(cpu_seconds()) {}
 
-void ServerMetrics::Histogram::add(double seconds) {
+void ServerMetrics::Histogram::add(double seconds, int64_t count) {
   const auto at = std::lower_bound(bounds.begin(), bounds.end(), seconds) - bounds.begin();
-  ++counts[static_cast<size_t>(at)];
-  sum += seconds;
+  counts[static_cast<size_t>(at)] += count;
+  sum += seconds * static_cast<double>(count);
 }
 
 std::string ServerMetrics::Histogram::text(const std::string& name, const std::string& help) const {
@@ -70,9 +70,9 @@ void ServerMetrics::record_first_token(double seconds) {
   first_token_.add(seconds);
 }
 
-void ServerMetrics::record_token_gap(double seconds) {
+void ServerMetrics::record_token_gaps(double seconds, int64_t count) {
   const std::lock_guard lock(mutex_);
-  token_gap_.add(seconds);
+  token_gap_.add(seconds, count);
 }
 
 void ServerMetrics::record_queue(double seconds) {

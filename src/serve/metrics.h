@@ -19,7 +19,8 @@ class ServerMetrics {
 
   void count_request(const std::string& path, int status, double http_cpu_seconds);
   void record_first_token(double seconds);
-  void record_token_gap(double seconds);
+  // So many tokens came, each so long after the one before.
+  void record_token_gaps(double seconds, int64_t count);
   void record_queue(double seconds);
   // Of a model that is unloaded, so that sums never fall.
   void add_finished(const EngineStats& stats);
@@ -40,7 +41,7 @@ class ServerMetrics {
                                                       .25,  .5,    1,    2.5, 10,   60};
     std::array<int64_t, bounds.size() + 1> counts = {};
     double sum = 0;
-    void add(double seconds);
+    void add(double seconds, int64_t count = 1);
     std::string text(const std::string& name, const std::string& help) const;
   };
 

@@ -83,6 +83,24 @@ constexpr const char* components = R"json({
           "required": ["index", "text", "finish_reason"], "properties": {
             "text": {"type": "string"}, "finish_reason": {"enum": ["stop", "length"]}}}},
         "usage": {"$ref": "#/components/schemas/Usage"}}},
+    "EmbeddingRequest": {"type": "object", "required": ["input"], "properties": {
+      "model": {"type": "string"},
+      "input": {"anyOf": [{"type": "string", "minLength": 1},
+        {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
+        {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"type": "string", "minLength": 1}},
+        {"type": "array", "minItems": 1, "maxItems": 2048, "items": {
+          "type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}}]},
+      "encoding_format": {"enum": ["float", "base64"]},
+      "dimensions": {"type": "integer", "minimum": 1, "description": "The model's own"}}},
+    "Embeddings": {"type": "object", "required": ["object", "data", "model", "usage"], "properties": {
+      "object": {"const": "list"}, "model": {"type": "string"},
+      "data": {"type": "array", "minItems": 1, "items": {"type": "object",
+        "required": ["object", "index", "embedding"], "properties": {
+          "object": {"const": "embedding"}, "index": {"type": "integer"},
+          "embedding": {"anyOf": [{"type": "string"},
+                                  {"type": "array", "items": {"type": "number"}}]}}}},
+      "usage": {"type": "object", "required": ["prompt_tokens", "total_tokens"], "properties": {
+        "prompt_tokens": {"type": "integer"}, "total_tokens": {"type": "integer"}}}}},
     "ResponsesRequest": {"type": "object", "required": ["input"], "properties": {
       "model": {"type": "string"},
       "input": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]},
@@ -158,6 +176,8 @@ Json document() {
                                        "ChatRequest", "ChatCompletion", true);
   paths["/v1/completions"] =
       post("Text that goes on, or is filled in", "CompletionRequest", "Completion", true);
+  paths["/v1/embeddings"] = post("Texts as vectors of length 1: means of the last hidden states",
+                                 "EmbeddingRequest", "Embeddings", false);
   paths["/v1/responses"] =
       post("OpenAI's Responses, without storage", "ResponsesRequest", "Response", true);
   paths["/v1/messages"] = post("Anthropic's Messages", "MessagesRequest", "Message", true);

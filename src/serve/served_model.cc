@@ -1,5 +1,6 @@
 #include "serve/served_model.h"
 
+#include "api/error.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "infer/generation_config.h"
@@ -101,6 +102,15 @@ void ServedModel::recover(const std::string& reason) {
   open_.clear();
   metrics_.add_finished(engine_->stats());
   engine_ = std::make_unique<Engine>(*model_, tokenizer_, engine_options_);
+}
+
+void ServedModel::check_text_size(const std::string& field, int64_t bytes) const {
+  constexpr int64_t longest_token = 128;
+  if (bytes > context_ * longest_token)
+    throw ApiError(400,
+                   fmt::format("{} has {} bytes, the context holds {} tokens; shorten it", field,
+                               bytes, context_),
+                   field);
 }
 
 void ServedModel::check(const Request& request) const {

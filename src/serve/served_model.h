@@ -29,10 +29,14 @@ class ServedModel {
   const SamplingOptions& sampling() const { return sampling_; }
   const std::vector<int32_t>& stop_tokens() const { return stop_tokens_; }
   int64_t context() const { return context_; }
+  int64_t hidden_size() const { return model_->config().hidden_size; }
   int64_t planned_bytes() const { return model_->planned_bytes(); }
 
   // Thread-safe, from here on.
   Admission& admission() { return admission_; }
+  // Refuses a text of so many bytes that it surely does not fit, before it is cut into tokens, by
+  // an ApiError; field: the request's that holds it.
+  void check_text_size(const std::string& field, int64_t bytes) const;
   // Refuses what submit() would, by usage Errors.
   void check(const Request& request) const;
   uint64_t submit(Request request);

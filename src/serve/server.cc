@@ -62,6 +62,7 @@ void Server::add_openai_routes() {
   for (const std::string base : {"", "/v1", "/beta", "/beta/v1"}) {
     add("POST", base + "/chat/completions", handle_chat);
     add("POST", base + "/completions", handle_completion);
+    add("POST", base + "/embeddings", handle_embeddings);
     add("POST", base + "/responses", handle_responses);
     http_.add("POST", base + "/messages",
               {[this](Exchange& exchange) { handle_messages(service_, exchange); }, true, true});

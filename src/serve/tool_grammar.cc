@@ -115,9 +115,12 @@ class LayoutBuilder {
     return std::make_shared<const Layout>(std::move(layout));
   }
 
-  std::shared_ptr<CompiledGrammar> llama() {
-    return model_.grammar(calls_grammar(tools_, "{\"name\": \"", "\", \"parameters\": ", "}"),
-                          "tools", ends_);
+  // format: of an answer that calls nothing; "": it must call.
+  std::shared_ptr<CompiledGrammar> llama(const std::string& format) {
+    std::string text = calls_grammar(tools_, "{\"name\": \"", "\", \"parameters\": ", "}");
+    if (!format.empty())
+      text = "root ::= c-root | f-root\n" + with_prefix(text, "c-") + with_prefix(format, "f-");
+    return model_.grammar(text, "tools", ends_);
   }
 
  private:
@@ -137,15 +140,42 @@ class LayoutBuilder {
   std::vector<int32_t> ends_;
 };
 
+// The first token decides: it begins calls, or an answer in its own format.
+class CallsOrAnswer : public TokenGrammar {
+ public:
+  CallsOrAnswer(std::shared_ptr<TokenGrammar> calls, std::shared_ptr<TokenGrammar> answer)
+      : calls_(std::move(calls)), answer_(std::move(answer)) {}
+
+  const TokenMask& allowed() override {
+    if (chosen_) return chosen_->allowed();
+    mask_ = answer_->allowed();
+    const TokenMask& calls = calls_->allowed();
+    for (size_t i = 0; i < std::min(mask_.size(), calls.size()); ++i) mask_[i] |= calls[i];
+    return mask_;
+  }
+  void accept(int32_t token) override {
+    if (!chosen_) {
+      const TokenMask& calls = calls_->allowed();
+      chosen_ = calls[static_cast<size_t>(token) / 64] >> (token % 64) & 1 ? calls_ : answer_;
+    }
+    chosen_->accept(token);
+  }
+
+ private:
+  std::shared_ptr<TokenGrammar> calls_, answer_, chosen_;
+  TokenMask mask_;
+};
+
 std::shared_ptr<TokenGrammar> build(const ChatRequestBody& body, ChatFamily family,
                                     ServedModel& model, const std::vector<int32_t>& ends,
-                                    bool must_call) {
+                                    bool must_call, const std::string& format) {
   std::vector<ToolDefinition> tools = body.tools;
   if (body.tool_choice == ToolChoice::function)
     std::erase_if(tools, [&](const auto& tool) { return tool.name != body.chosen_function; });
   LayoutBuilder builder(std::move(tools), model, ends);
   if (family == ChatFamily::llama3) {
-    if (must_call) return std::make_shared<GrammarConstraint>(builder.llama());
+    if (must_call || !format.empty())
+      return std::make_shared<GrammarConstraint>(builder.llama(must_call ? "" : format));
     refuse_value("tools",
                  "this model's tool calls can follow strict schemas only with "
                  "tool_choice required, or a function");
@@ -154,22 +184,27 @@ std::shared_ptr<TokenGrammar> build(const ChatRequestBody& body, ChatFamily fami
       family == ChatFamily::qwen2 || family == ChatFamily::qwen3 || family == ChatFamily::chatml;
   const auto layout =
       is_chatml ? builder.qwen() : builder.deepseek(family == ChatFamily::deepseek_v31);
-  return std::make_shared<ToolCallGrammar>(layout, must_call, !body.parallel_tool_calls,
-                                           model.tokenizer().vocab_size());
+  const bool is_free = !must_call && format.empty();
+  auto calls = std::make_shared<ToolCallGrammar>(layout, !is_free, !body.parallel_tool_calls,
+                                                 model.tokenizer().vocab_size());
+  if (must_call || is_free) return calls;
+  return std::make_shared<CallsOrAnswer>(
+      calls, std::make_shared<GrammarConstraint>(model.grammar(format, "response_format", ends)));
 }
 
 }  // namespace
 
 std::shared_ptr<TokenGrammar> make_tool_grammar(const ChatRequestBody& body, ChatFamily family,
                                                 ServedModel& model,
-                                                const std::vector<int32_t>& ends) {
+                                                const std::vector<int32_t>& ends,
+                                                const std::string& format) {
   const bool must_call =
       body.tool_choice == ToolChoice::required || body.tool_choice == ToolChoice::function;
   const bool has_strict = std::any_of(body.tools.begin(), body.tools.end(),
                                       [](const ToolDefinition& tool) { return tool.strict; });
-  if (!must_call && !has_strict) return nullptr;
+  if (!must_call && !has_strict && format.empty()) return nullptr;
   try {
-    return build(body, family, model, ends, must_call);
+    return build(body, family, model, ends, must_call, format);
   } catch (const Error& error) {
     throw ApiError(400, error.what(), "tools");
   }

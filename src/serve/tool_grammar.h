@@ -9,10 +9,12 @@ namespace minke {
 
 // For tool_choice required or a function, and for strict tools: the calls in the family's layout,
 // with arguments that follow the schemas. Null where the model may write what it likes. ends: what
-// ends the answer. Schemas that cannot be followed are ApiErrors.
+// ends the answer. format: a grammar of the answer where nothing is called, or ""; calls must be
+// well-formed then. Schemas that cannot be followed are ApiErrors.
 std::shared_ptr<TokenGrammar> make_tool_grammar(const ChatRequestBody& body, ChatFamily family,
                                                 ServedModel& model,
-                                                const std::vector<int32_t>& ends);
+                                                const std::vector<int32_t>& ends,
+                                                const std::string& format);
 
 // A layout of tool calls: after `begin` ("", or a token) come calls, each a token, a text by a
 // grammar, a token, and so on; then an end.

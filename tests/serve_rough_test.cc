@@ -1,0 +1,157 @@
+// minke serve and clients that misbehave.
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include "base/machine.h"
+#include "serve_program.h"
+
+namespace minke {
+namespace {
+
+// A socket without any manners of HTTP.
+class RawClient {
+ public:
+  // receive_bytes: the kernel's buffer for what is not read; 0: its default.
+  explicit RawClient(int port, int receive_bytes = 0) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    if (receive_bytes > 0)
+      ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    is_connected_ = ::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    const timeval limit = {30, 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ::setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  }
+  ~RawClient() { hang_up(); }
+  RawClient(const RawClient&) = delete;
+
+  bool is_connected() const { return is_connected_; }
+  bool send(std::string_view text) {
+    while (!text.empty()) {
+      const ssize_t count = ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL);
+      if (count <= 0) return false;
+      text.remove_prefix(static_cast<size_t>(count));
+    }
+    return true;
+  }
+  bool post(const std::string& path, const std::string& body) {
+    return send(
+        fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+                    "\r\nContent-Length: {}\r\n\r\n{}",
+                    path, body.size(), body));
+  }
+  // What comes until so many bytes are there, or the server closes.
+  std::string read(size_t bytes = std::string::npos) {
+    std::string text;
+    char buffer[4096];
+    while (text.size() < bytes) {
+      const ssize_t count = ::recv(socket_, buffer, sizeof buffer, 0);
+      if (count <= 0) break;
+      text.append(buffer, static_cast<size_t>(count));
+    }
+    return text;
+  }
+  void hang_up() {
+    if (socket_ >= 0) ::close(socket_);
+    socket_ = -1;
+  }
+
+ private:
+  int socket_;
+  bool is_connected_ = false;
+};
+
+class ServeRough : public ServeProgram {
+ protected:
+  static constexpr const char* chats = "/v1/chat/completions";
+
+  static std::string long_stream(int answers) {
+    Value body = chat("ships and whales", 1900);
+    body.update({{"stream", true}, {"n", answers}, {"logprobs", true}, {"top_logprobs", 20}});
+    return body.dump();
+  }
+  double generated() const { return metric("minke_generated_tokens_total"); }
+  bool is_idle() const {
+    return metric("minke_running_requests{model=\"run\"}") == 0 &&
+           metric("minke_cache_pages_used{model=\"run\"}") == 0;
+  }
+  void expect_service() const { EXPECT_EQ(post(chats, chat("ships", 2)).status, 200); }
+};
+
+TEST_F(ServeRough, WhoHangsUpFreesItsPages) {
+  start();
+  RawClient client(port_);
+  client.post(chats, long_stream(4));
+  EXPECT_NE(client.read(20000).find("\"content\":"), std::string::npos);
+  client.hang_up();
+  const double before = generated();
+  EXPECT_TRUE(comes_true([this] { return is_idle(); }));
+  EXPECT_LT(before, 4 * 1900 / 2) << "the model is too fast for this test";
+  EXPECT_LT(generated(), 4 * 1900 - 1) << "it was written to the end";
+  expect_service();
+}
+
+TEST_F(ServeRough, WhoDoesNotReadIsCutOff) {
+  start("run --write-timeout 0.5");
+  RawClient client(port_, 2048);
+  client.post(chats, long_stream(16));
+  EXPECT_TRUE(comes_true([this] { return generated() > 100; }));
+  expect_service();
+  EXPECT_TRUE(comes_true([this] { return is_idle(); }));
+  EXPECT_LT(generated(), 16 * 1900 - 1) << "it was written to the end";
+  EXPECT_EQ(client.read().find("[DONE]"), std::string::npos);
+}
+
+TEST_F(ServeRough, HalfRequestsEndInTime) {
+  start("run --read-timeout 1");
+  std::vector<std::unique_ptr<RawClient>> heads, bodies, silent;
+  for (int i = 0; i < 40; ++i) {
+    for (auto* clients : {&heads, &bodies, &silent})
+      clients->push_back(std::make_unique<RawClient>(port_));
+    heads.back()->send("POST /v1/chat/comp");
+    bodies.back()->send(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{");
+  }
+  expect_service();
+  const double begin = now_seconds();
+  for (const auto& client : bodies)
+    EXPECT_NE(client->read().find("HTTP/1.1 408"), std::string::npos);
+  for (const auto& client : heads) client->read();
+  EXPECT_LT(now_seconds() - begin, 10);
+  expect_service();
+}
+
+TEST_F(ServeRough, TooManyConnectionsAreTurnedAway) {
+  start("run --connections 4");
+  {
+    std::vector<std::unique_ptr<RawClient>> silent;
+    for (int i = 0; i < 4; ++i) silent.push_back(std::make_unique<RawClient>(port_));
+    RawClient late(port_);
+    EXPECT_NE(late.read().find("HTTP/1.1 503"), std::string::npos);
+  }
+  EXPECT_TRUE(comes_true([this] { return post(chats, chat("ships", 2)).status == 200; }));
+}
+
+TEST_F(ServeRough, HugeBodiesAreNotKept) {
+  start();
+  expect_service();
+  const double memory = metric("minke_resident_bytes");
+  constexpr int64_t size = 100'000'000;
+  RawClient told(port_);
+  told.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{{",
+                        chats, size));
+  EXPECT_NE(told.read().find("HTTP/1.1 413"), std::string::npos);
+  RawClient chunked(port_);
+  chunked.send(fmt::format(
+      "POST {} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", chats));
+  const std::string chunk = "10000\r\n" + std::string(0x10000, ' ') + "\r\n";
+  for (int64_t sent = 0; sent < size && chunked.send(chunk); sent += 0x10000) continue;
+  expect_service();
+  EXPECT_LT(metric("minke_resident_bytes") - memory, 50e6);
+}
+
+}  // namespace
+}  // namespace minke
