@@ -107,11 +107,11 @@ nlohmann::ordered_json task_text_json(const TaskSettings& settings,
 void write_tasks(const TasksArguments& arguments) {
   const std::string toml = arguments.recipe.empty() ? "" : read_file(arguments.recipe);
   const TaskSettings settings = parse_task_settings(toml, arguments.recipe, arguments.overrides);
-  const bool is_jsonl = arguments.out.ends_with(".jsonl");
+  const bool wrapped = arguments.out.ends_with(".jsonl") && !settings.text.completions;
   AtomicFile file(arguments.out);
   const TaskTextSummary summary =
       write_task_text(settings.task, settings.text, [&](const std::string& document) {
-        file.write(is_jsonl ? nlohmann::json{{"text", document}}.dump() : document);
+        file.write(wrapped ? nlohmann::json{{"text", document}}.dump() : document);
         file.write("\n");
       });
   file.commit();

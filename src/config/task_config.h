@@ -85,6 +85,7 @@ struct TaskTextConfig {
   double wrong = 0.50;       // wrong, without working
   double cut_off = 0.10;     // working that ends in the middle
   int64_t per_document = 1;  // samples of a document, a line each
+  bool completions = false;  // JSON lines of prompt and completion, for `minke sft`
 };
 
 // The sections that `minke data tasks` and `minke eval --task` read.

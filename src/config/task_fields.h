@@ -117,6 +117,8 @@ void visit_fields(TaskTextConfig& c, Visit&& visit) {
   visit(Field{"wrong", "share of wrong answers without working", 0, 1}, c.wrong);
   visit(Field{"cut_off", "share of workings that end in the middle", 0, 1}, c.cut_off);
   visit(Field{"per_document", "samples of a document, a line each", 1, 0x1p20}, c.per_document);
+  visit(Field{"completions", "JSON lines of prompt and completion, for `minke sft`"},
+        c.completions);
 }
 
 // Calls visit(name, settings) for each section.

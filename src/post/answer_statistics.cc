@@ -34,13 +34,20 @@ Json to_json(const AnswerStatistics& s) {
           {"entropy", s.entropy}};
 }
 
+constexpr size_t most_examples = 6;
+
 HeldOutResult test_held_out(GroupSampler& sampler, const std::vector<Problem>& problems,
                             double temperature) {
   const double start = now_seconds();
   HeldOutResult result;
   result.temperature = temperature;
-  for (const GroupSample& sample : sampler.answer(problems, temperature))
-    result.sampled.add(sample);
+  const std::vector<GroupSample> samples = sampler.answer(problems, temperature);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    result.sampled.add(samples[i]);
+    if (i < most_examples)
+      result.examples.push_back({problems[i].prompt, problems[i].answer, samples[i].answer.text,
+                                 samples[i].verdict.correct});
+  }
   for (const GroupSample& sample : sampler.answer(problems, 0.0)) result.greedy.add(sample);
   result.sampled.finish();
   result.greedy.finish();
@@ -49,11 +56,16 @@ HeldOutResult test_held_out(GroupSampler& sampler, const std::vector<Problem>& p
 }
 
 Json to_json(const HeldOutResult& result) {
+  Json examples = Json::array();
+  for (const HeldOutExample& e : result.examples)
+    examples.push_back(
+        {{"prompt", e.prompt}, {"answer", e.answer}, {"text", e.text}, {"correct", e.correct}});
   return {{"held_out", to_json(result.sampled)},
           {"greedy", to_json(result.greedy)},
           {"problems", result.sampled.answers},
           {"temperature", result.temperature},
-          {"evaluation_seconds", result.seconds}};
+          {"evaluation_seconds", result.seconds},
+          {"examples", std::move(examples)}};
 }
 
 std::string describe(const HeldOutResult& result) {

@@ -25,8 +25,15 @@ struct AnswerStatistics {
 
 nlohmann::ordered_json to_json(const AnswerStatistics& statistics);
 
+// A problem of a test with its sample, for a person to read.
+struct HeldOutExample {
+  std::string prompt, answer, text;
+  bool correct = false;
+};
+
 // A test on held-out problems: one sample of each at a temperature, and greedy ones beside it.
 struct HeldOutResult {
+  std::vector<HeldOutExample> examples;  // the first problems, always the same ones
   AnswerStatistics sampled, greedy;
   double temperature = 1.0;
   double seconds = 0.0;

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/stop_signals.h"
 #include "base/threads.h"
 #include "kernels/isa.h"
 #include "kernels/peak.h"
@@ -81,11 +82,15 @@ class Run {
     if (config_.method == DistillMethod::samples) sample();
     make_training();
     if (training_->position().step == 0) evaluate();
-    while (!training_->done()) {
+    while (!training_->done() && !signals_.requested()) {
       step();
       if (training_->done() || passes(config_.evaluation.every_steps)) evaluate();
-      if (training_->done() || passes(config_.checkpoint.every_steps)) save();
+      if (training_->done() || signals_.requested() || passes(config_.checkpoint.every_steps))
+        save();
     }
+    if (!training_->done())
+      return info("stopped at step {}; `minke distill RECIPE --resume` goes on",
+                  training_->position().step);
     const Ledger& ledger = ledger_.update();
     info("done: {} steps in {}, {:.4f} {}; the model is in {}", training_->position().step,
          format_duration(ledger.wall_seconds), ledger.cost(), ledger.prices.currency,
@@ -104,6 +109,9 @@ class Run {
     constexpr double every_seconds = 5.0;
     double shown = now_seconds();
     samples_ = sample_teacher(config_, [&](const SampleCounts& counts) {
+      if (signals_.requested())
+        fail("stopped after {} answers of the teacher; `minke distill RECIPE --resume` goes on",
+             counts.sampled);
       if (now_seconds() - shown < every_seconds) return;
       shown = now_seconds();
       show_progress(progress(counts), false);
@@ -226,12 +234,14 @@ class Run {
 
   void save() {
     training_->save();
+    ledger_.update().finished = training_->done();
     ledger_.update().weights_sha256 = sha256_file(model_folder() / "model.safetensors");
     save_ledger();
   }
 
   void save_ledger() { write_file(folder_ / "ledger.json", write_ledger(ledger_.update())); }
 
+  StopSignals signals_;
   DistillConfig config_;
   fs::path folder_;
   std::optional<fs::path> checkpoint_;

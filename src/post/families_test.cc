@@ -109,6 +109,22 @@ TEST(TaskText, AuthorsAreWhatTheirNamesSay) {
   }
 }
 
+TEST(TaskText, CompletionsAreWhatFineTuningReads) {
+  TaskTextConfig config{.samples = 20, .worked = 1, .slips = 0, .right = 0, .wrong = 0,
+                        .cut_off = 0, .completions = true};
+  int lines = 0;
+  write_task_text(small_numbers("addition"), config, [&](const std::string& line) {
+    const auto json = nlohmann::json::parse(line);
+    EXPECT_TRUE(json.at("prompt").get<std::string>().ends_with("=")) << line;
+    EXPECT_TRUE(json.at("completion").get<std::string>().starts_with("<think>")) << line;
+    EXPECT_TRUE(json.at("parse_special").get<bool>());
+    ++lines;
+  });
+  EXPECT_EQ(lines, 20);
+  config.per_document = 2;
+  EXPECT_THROW(write_task_text(small_numbers("addition"), config, [](const auto&) {}), Error);
+}
+
 TEST(TaskText, RefusesWhatHasNoWorkingAndSharesThatAreNotAll) {
   const auto use = [](const std::string&) {};
   EXPECT_THROW(write_task_text(small_numbers("sorting"), {}, use), Error);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/stop_signals.h"
 #include "base/threads.h"
 #include "kernels/isa.h"
 #include "kernels/peak.h"
@@ -95,7 +96,7 @@ class Run {
 
   void train() {
     if (trainer_.position().step == 0) evaluate();
-    while (!trainer_.done()) {
+    while (!trainer_.done() && !signals_.requested()) {
       const double start = now_seconds();
       const GrpoStepReport report = trainer_.step();
       count(report, now_seconds() - start);
@@ -105,8 +106,12 @@ class Run {
         samples_.write(samples_json(report.samples, step));
       show(report);
       if (trainer_.done() || passes(config().evaluation.every_steps)) evaluate();
-      if (trainer_.done() || passes(config().checkpoint.every_steps)) save();
+      if (trainer_.done() || signals_.requested() || passes(config().checkpoint.every_steps))
+        save();
     }
+    if (!trainer_.done())
+      return info("stopped at step {}; `minke grpo RECIPE --resume` goes on",
+                  trainer_.position().step);
     const Ledger& ledger = ledger_.update();
     info("done: {} steps in {}, {:.4f} {}; the model is in {}", trainer_.position().step,
          format_duration(ledger.wall_seconds), ledger.cost(), ledger.prices.currency,
@@ -182,6 +187,7 @@ class Run {
     write_file(folder_ / "ledger.json", write_ledger(ledger));
   }
 
+  StopSignals signals_;
   fs::path folder_;
   std::unique_ptr<Group> group_;
   GrpoTrainer trainer_;

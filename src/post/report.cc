@@ -1,9 +1,12 @@
 #include "post/report.h"
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "config/recipe_file.h"
 #include "ledger/ledger.h"
 #include "ledger/metrics.h"
 #include "post/pipeline.h"
@@ -20,12 +23,23 @@ struct RunRecord {
   std::string name;
   fs::path folder;
   Ledger ledger;
-  std::vector<Json> metrics, samples;
+  std::vector<Json> metrics;
+  std::string start;  // the model that its recipe names; "" for none
 };
+
+std::string starting_model(const fs::path& recipe) {
+  if (!fs::exists(recipe)) return "";
+  constexpr int64_t max_bytes = 1 << 24;
+  const RecipeValues values = parse_recipe(read_file(recipe, max_bytes), recipe.string(), {});
+  const auto found = values.find("model");
+  return found != values.end() && found->second.value.is_string()
+             ? found->second.value.get<std::string>()
+             : "";
+}
 
 RunRecord read_run(const std::string& name, const fs::path& folder) {
   return {name, folder, load_ledger(folder), read_metrics(folder / "metrics.jsonl"),
-          read_metrics(folder / "held_out.jsonl")};
+          starting_model(folder / "recipe.toml")};
 }
 
 // A number at a path of keys; nothing where a line does not have it.
@@ -150,6 +164,39 @@ void add_accuracy(Report& report, const std::vector<RunRecord>& runs, const std:
   report.add_lines(by_flops, {"FLOP"}, {"right, %"});
 }
 
+// A curve's value at x, between its points; its last one beyond them.
+double value_at(const Line& line, double x) {
+  for (size_t i = 1; i < line.points.size(); ++i) {
+    const auto& [x0, y0] = line.points[i - 1];
+    const auto& [x1, y1] = line.points[i];
+    if (x <= x1) return x1 > x0 ? y0 + (y1 - y0) * std::max(0.0, x - x0) / (x1 - x0) : y1;
+  }
+  return line.points.back().second;
+}
+
+// Runs that began with the same weights, after the arithmetic that the shortest of them took.
+void add_equal_arithmetic(Report& report, const std::vector<RunRecord>& runs) {
+  std::map<std::string, std::vector<Line>> by_start;
+  for (const RunRecord& run : runs) {
+    Line line = curve(run.name, run.metrics, {"flops"}, {"held_out", "pass_at_1"});
+    if (!run.start.empty() && !line.points.empty()) by_start[run.start].push_back(std::move(line));
+  }
+  for (const auto& [start, lines] : by_start) {
+    if (lines.size() < 2) continue;
+    double budget = HUGE_VAL;
+    for (const Line& line : lines) budget = std::min(budget, line.points.back().first);
+    Rows rows;
+    for (const Line& line : lines)
+      rows.push_back({line.label, percent(line.points.front().second),
+                      percent(value_at(line, budget)), percent(line.points.back().second),
+                      short_number(line.points.back().first) + "FLOP"});
+    report.add_heading("The same start: " + fs::path(start).filename().string());
+    report.add_table({"run", "before", fmt::format("after {}FLOP", short_number(budget)),
+                      "at its end", "which took"},
+                     rows);
+  }
+}
+
 // What reinforcement learning changes beside the accuracy.
 void add_habits(Report& report, const std::vector<RunRecord>& runs) {
   std::vector<Line> lengths, thinking, entropy;
@@ -171,23 +218,25 @@ void add_habits(Report& report, const std::vector<RunRecord>& runs) {
       "and nothing but the final answer's check tells the model so.");
 }
 
+// An example of a test: whether it was right, and what the model wrote.
+std::string example_line(const Json& line, size_t i) {
+  const Json& example = line.at("examples").at(i);
+  return fmt::format("  step {:>5}  {}  {}\n", line.at("step").get<int64_t>(),
+                     example.at("correct").get<bool>() ? "right" : "wrong",
+                     example.at("text").get<std::string>());
+}
+
 // The same problems, early and late.
 void add_answers(Report& report, const RunRecord& run) {
-  if (run.samples.size() < 2) return;
-  const Json &first = run.samples.front(), &last = run.samples.back();
+  const auto found = evaluations(run);
+  if (found.size() < 2 || !found.front()->contains("examples")) return;
+  const Json &first = *found.front(), &last = *found.back();
   std::string text;
-  const Json& problems = first.at("problems");
-  for (size_t i = 0; i < std::min<size_t>(problems.size(), 6); ++i) {
-    const Json &early = problems[i], &late = last.at("problems").at(i);
-    const auto line = [&](const Json& sample, const Json& of) {
-      return fmt::format("  step {:>5}  {}  {}\n", of.at("step").get<int64_t>(),
-                         sample.at("correct").get<bool>() ? "right" : "wrong",
-                         sample.at("text").get<std::string>());
-    };
-    text += fmt::format("{}   (right: {})\n", early.at("prompt").get<std::string>(),
-                        early.at("answer").get<std::string>());
-    text += line(early, first) + line(late, last);
-  }
+  const Json& problems = first.at("examples");
+  for (size_t i = 0; i < problems.size(); ++i)
+    text += fmt::format("{}   (right: {})\n", problems[i].at("prompt").get<std::string>(),
+                        problems[i].at("answer").get<std::string>()) +
+            example_line(first, i) + example_line(last, i);
   report.add_heading(fmt::format("The same problems before and after: {}", run.name));
   report.add_code(text);
 }
@@ -229,6 +278,7 @@ void write_report(const fs::path& run) {
   Report report("Report: " + (has_stages ? record.name : runs[0].ledger.name));
   if (has_stages) add_stages(report, record, runs);
   add_accuracy(report, runs, currency);
+  add_equal_arithmetic(report, runs);
   add_habits(report, runs);
   for (const RunRecord& one : runs) add_answers(report, one);
   add_learning_curves(report, runs);

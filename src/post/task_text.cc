@@ -1,6 +1,7 @@
 #include "post/task_text.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <unordered_set>
 
@@ -75,7 +76,19 @@ std::string answer_text(const Problem& problem, Author author, Random& random) {
   return fmt::format("{}{}", special::think_begin, worked.working.substr(0, length));
 }
 
+// What `minke sft` reads.
+std::string completion_line(const TaskText& sample) {
+  const std::string& prompt = sample.problem.prompt;
+  return nlohmann::ordered_json{{"prompt", prompt},
+                                {"completion", sample.text.substr(prompt.size())},
+                                {"parse_special", true}}
+      .dump();
+}
+
 void check(const TaskConfig& task, const TaskTextConfig& config) {
+  if (config.completions && config.per_document != 1)
+    fail_usage("text.per_document is {}, but completions stand on a line each: expected 1",
+               config.per_document);
   const std::array<double, 5> share = shares(config);
   const double sum = std::accumulate(share.begin(), share.end(), 0.0);
   if (std::abs(sum - 1) > 1e-6) fail_usage("[text]: the authors' shares add up to {}, not 1", sum);
@@ -109,7 +122,7 @@ TaskTextSummary write_task_text(const TaskConfig& task_config, const TaskTextCon
     if (hashes.insert(sample.problem.hash()).second)
       summary.held_out_problems += split_of(sample.problem, seeded.held_out) != TaskSplit::train;
     document += (document.empty() ? "" : "\n");
-    document += sample.text;
+    document += config.completions ? completion_line(sample) : sample.text;
     if ((i + 1) % config.per_document != 0 && i + 1 < config.samples) continue;
     summary.bytes += static_cast<int64_t>(document.size());
     ++summary.documents;

@@ -1,10 +1,10 @@
 #include "train/run.h"
 
 #include <algorithm>
-#include <csignal>
 
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/stop_signals.h"
 #include "base/threads.h"
 #include "kernels/isa.h"
 #include "kernels/peak.h"
@@ -15,26 +15,6 @@
 
 namespace minke {
 namespace {
-
-volatile std::sig_atomic_t stop_requested = 0;
-
-// SIGINT and SIGTERM ask the loop to stop after its step; a second one ends the program at once.
-class StopSignals {
- public:
-  StopSignals() {
-    stop_requested = 0;
-    for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, &request);
-  }
-  ~StopSignals() {
-    for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, SIG_DFL);
-  }
-
- private:
-  static void request(int signal) {
-    stop_requested = 1;
-    std::signal(signal, SIG_DFL);
-  }
-};
 
 std::string gibibytes(int64_t bytes) { return fmt::format("{:.2f} GiB", bytes / 1073741824.0); }
 
@@ -76,9 +56,8 @@ class Run {
   }
 
   void train() {
-    const StopSignals signals;
     StepReport report;
-    while (!training_->done() && !stop_requested) {
+    while (!training_->done() && !signals_.requested()) {
       const int64_t before = training_->position().tokens;
       const double start = now_seconds();
       if (profiling_) profile_.begin_step();
@@ -165,7 +144,7 @@ class Run {
     if (peak_flops_ > 0)
       progress.fraction_of_peak = recent_flops_ / std::max(1e-9, recent_seconds_) / peak_flops_;
     metrics_.write(progress_json(progress));
-    show_progress(progress_line(progress), training_->done() || stop_requested);
+    show_progress(progress_line(progress), training_->done() || signals_.requested());
     recent_seconds_ = recent_flops_ = 0;
     recent_tokens_ = 0;
   }
@@ -210,6 +189,7 @@ class Run {
          ledger.cost(), ledger.prices.currency, model_folder().string());
   }
 
+  StopSignals signals_;
   RunSettings settings_;
   bool profiling_;
   StepProfile profile_;
