@@ -165,6 +165,9 @@ TEST(Answer, IsFoundWhereItStands) {
   EXPECT_EQ(find_answer("x \\boxed{1} y \\boxed{\\frac{1}{2}}.", AnswerPlace::boxed),
             "\\frac{1}{2}");
   EXPECT_EQ(find_answer("\\boxed{1", AnswerPlace::boxed), "");
+  EXPECT_EQ(find_answer("\\boxed{\\boxed{3}}", AnswerPlace::boxed), "3");
+  EXPECT_EQ(find_answer("\\boxed{x = \\boxed{5}} and", AnswerPlace::by_task), "5");
+  EXPECT_EQ(find_answer("\\boxed{\\text{a {b} c}}", AnswerPlace::boxed), "\\text{a {b} c}");
   EXPECT_EQ(find_answer("<answer> 4 </answer>", AnswerPlace::tag), "4");
   EXPECT_EQ(find_answer("so #### 42", AnswerPlace::by_task), "42");
   EXPECT_EQ(find_answer("from 3 to -1,234.5.", AnswerPlace::last_number), "-1,234.5");

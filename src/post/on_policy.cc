@@ -197,10 +197,8 @@ StepReport OnPolicyTrainer::step() {
 }
 
 void OnPolicyTrainer::save() const {
-  std::vector<fs::path> files;
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"})
-    if (fs::exists(source_.path() / name)) files.push_back(source_.path() / name);
-  save_checkpoint(config_.output, position_, model_->checkpoint_content(std::move(files)),
+  save_checkpoint(config_.output, position_,
+                  model_->checkpoint_content(tokenizer_files(source_, config_.output)),
                   config_.checkpoint.keep);
 }
 

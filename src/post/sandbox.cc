@@ -256,11 +256,48 @@ void check_program(const std::string& path, std::string_view key) {
                path);
 }
 
-// A word that the program cannot guess.
+// A word that the program cannot guess, and that its file no longer holds when it begins.
 std::string secret() {
   std::random_device source;
   return fmt::format("passed-{:08x}{:08x}{:08x}", source(), source(), source());
 }
+
+// Runs the answer with its tests and says the secret when they have come to their end.
+constexpr const char* python_driver = R"(def _run(space):
+    import os
+    with open("secret", "rb") as file:
+        secret = file.read()
+    os.remove("secret")
+    say = os.write
+    with open("answer.py", encoding="utf-8") as file:
+        code = compile(file.read(), "answer.py", "exec")
+    exec(code, space)
+    say(1, b"\n" + secret)
+
+
+_run(globals())
+)";
+
+// The same around main(), which the linker puts behind __real_main. Nothing of the answer runs
+// before the first constructor.
+constexpr const char* cpp_driver = R"(#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+static char secret[64];
+static ssize_t size;
+__attribute__((constructor(101))) static void read_secret() {
+  const int file = open("secret", O_RDONLY);
+  size = read(file, secret, sizeof secret);
+  close(file);
+  unlink("secret");
+}
+extern "C" int __real_main(int, char**);
+extern "C" int __wrap_main(int count, char** words) {
+  const int code = __real_main(count, words);
+  if (code == 0 && write(1, secret, static_cast<size_t>(size)) != size) return 1;
+  return code;
+}
+)";
 
 CodeResult interpret_code(const SandboxResult& result, bool reached_end) {
   if (result.succeeded() && reached_end) return {true, ""};
@@ -312,20 +349,27 @@ SandboxResult run_in_sandbox(const std::vector<std::string>& argv,
 
 CodeResult run_code(const std::string& code, const std::string& tests, const std::string& language,
                     const SandboxConfig& config) {
+  const std::string word = secret();
+  SandboxResult result;
   if (language == "python") {
     check_program(config.python, "python");
-    const std::string word = secret();
-    const std::string program = fmt::format("{}\n{}\nprint(\"\\n{}\")\n", code, tests, word);
-    const SandboxResult result =
-        run_in_sandbox({config.python, "-I", "main.py"}, {{"main.py", program}}, config);
-    return interpret_code(result, result.out.ends_with(word + "\n"));
+    result = run_in_sandbox(
+        {config.python, "-I", "main.py"},
+        {{"main.py", python_driver}, {"answer.py", code + "\n" + tests + "\n"}, {"secret", word}},
+        config);
+  } else if (language == "cpp") {
+    check_program(config.cxx, "cxx");
+    // An answer that has put the tests' assert() out of use does not reach them.
+    const std::string program = code + "\n#undef NDEBUG\n#include <cassert>\n" + tests + "\n";
+    result = run_in_sandbox(
+        {"/usr/bin/sh", "-c",
+         "\"$0\" -std=c++20 -Wl,--wrap=main -o main driver.cpp answer.cpp && exec ./main",
+         config.cxx},
+        {{"driver.cpp", cpp_driver}, {"answer.cpp", program}, {"secret", word}}, config);
+  } else {
+    fail_usage("code in '{}' cannot be run, expected python or cpp", language);
   }
-  if (language != "cpp") fail_usage("code in '{}' cannot be run, expected python or cpp", language);
-  check_program(config.cxx, "cxx");
-  const SandboxResult result = run_in_sandbox(
-      {"/usr/bin/sh", "-c", "\"$0\" -std=c++20 -o main main.cpp && exec ./main", config.cxx},
-      {{"main.cpp", code + "\n" + tests + "\n"}}, config);
-  return interpret_code(result, true);
+  return interpret_code(result, result.out.find(word) != std::string::npos);
 }
 
 }  // namespace minke

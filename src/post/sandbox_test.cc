@@ -155,7 +155,18 @@ TEST_F(Sandbox, CodeIsJudgedByItsTests) {
   const std::string right = "def f(x): return x + 1", tests = "assert f(1) == 2";
   EXPECT_TRUE(run_code(right, tests, "python", config).passed);
   EXPECT_FALSE(run_code("def f(x): return x", tests, "python", config).passed);
-  EXPECT_FALSE(run_code("import os; os._exit(0)", tests, "python", config).passed);
+  EXPECT_TRUE(run_code("from __future__ import annotations\n" + right + "\nprint(f(1), end='')",
+                       tests, "python", config)
+                  .passed);
+  for (const char* cheat :
+       {"import os; os._exit(0)", "exit(0)", "raise SystemExit", "print(input())",
+        "import os; print(open('secret').read()); os._exit(0)",
+        "import builtins, os\nprint(open('main.py').read() + "
+        "open('answer.py').read())\nos._exit(0)",
+        "import os; os.execv('/usr/bin/true', ['true'])",
+        "import atexit, os; atexit.register(os._exit, 0)"})
+    EXPECT_FALSE(run_code(cheat, tests, "python", config).passed) << cheat;
+  EXPECT_EQ(run_code("exit(0)", tests, "python", config).note, "it ended before the tests did");
   EXPECT_FALSE(run_code("def f(x", tests, "python", config).passed);
   EXPECT_THROW(run_code(right, tests, "perl", config), Error);
   config.python = "/root/python";
@@ -171,6 +182,24 @@ TEST_F(Sandbox, CppIsCompiledInside) {
   const CodeResult result = run_code("int f(int x) { return x + 1; }", tests, "cpp", config);
   EXPECT_TRUE(result.passed) << result.note;
   EXPECT_FALSE(run_code("int f(int x) { return x; }", tests, "cpp", config).passed);
+  const std::string asserts = "#include <cassert>\nint main() { assert(f(1) == 2); }";
+  EXPECT_TRUE(run_code("#include <iostream>\nint f(int x) { std::cout << x; return x + 1; }",
+                       asserts, "cpp", config)
+                  .passed);
+  EXPECT_TRUE(run_code("int f(int x) { return x + 1; }",
+                       "int main(int count, char**) { return f(count) == 2 ? 0 : 1; }", "cpp",
+                       config)
+                  .passed);
+  for (const char* cheat :
+       {"#include <cstdlib>\nint f(int) { std::exit(0); }",
+        "#include <unistd.h>\nint f(int) { _exit(0); }",
+        "#include <cstdlib>\nint f(int) { return 0; }\nstatic const int early = (std::exit(0), 0);",
+        "#define NDEBUG\nint f(int) { return 0; }",
+        "#include <cassert>\n#undef assert\n"
+        "#define assert(x)\nint f(int) { return 0; }"}) {
+    const CodeResult early = run_code(cheat, asserts, "cpp", config);
+    EXPECT_FALSE(early.passed) << cheat;
+  }
 }
 
 }  // namespace

@@ -35,8 +35,6 @@ void check_finite(const SftConfig& config, const StepReport& report,
       position.step + 1, report.loss, report.gradient_norm, position.sequences);
 }
 
-fs::path tokenizer_folder(const SftConfig& config) { return fs::path(config.output) / "tokenizer"; }
-
 }  // namespace
 
 std::vector<TrainingBatch> micro_batches(const std::vector<const SftExample*>& batch,
@@ -52,6 +50,19 @@ std::vector<TrainingBatch> micro_batches(const std::vector<const SftExample*>& b
     rows += example->rows();
   }
   return parts;
+}
+
+std::vector<fs::path> tokenizer_files(const ModelSource& source, const fs::path& run) {
+  const fs::path folder = run / "tokenizer";
+  if (!fs::exists(folder)) {
+    AtomicFolder scratch(folder);
+    write_tokenizer_files(source, scratch.path());
+    scratch.commit();
+  }
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
 SftTrainer::SftTrainer(SftConfig config, Group& group)
@@ -175,16 +186,8 @@ std::optional<double> SftTrainer::validate() {
 }
 
 void SftTrainer::save() const {
-  const fs::path folder = tokenizer_folder(config_);
-  if (!fs::exists(folder)) {
-    AtomicFolder scratch(folder);
-    write_tokenizer_files(source_, scratch.path());
-    scratch.commit();
-  }
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  save_checkpoint(config_.output, position_, model_->checkpoint_content(std::move(files)),
+  save_checkpoint(config_.output, position_,
+                  model_->checkpoint_content(tokenizer_files(source_, config_.output)),
                   config_.checkpoint.keep);
 }
 
