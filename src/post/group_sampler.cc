@@ -28,22 +28,33 @@ bool AnswerGroup::varies() const {
 }
 
 std::vector<int32_t> prompt_tokens(const Problem& problem, const std::string& prompt_template,
-                                   const Tokenizer& tokenizer) {
+                                   const Tokenizer& tokenizer, const ChatTemplate* chat) {
   std::string text = prompt_template;
   text.replace(text.find("{}"), 2, problem.prompt);
+  if (chat) {
+    ChatMessage message;
+    message.role = "user";
+    message.content = std::move(text);
+    return chat->render(tokenizer, {&message, 1}, {});
+  }
   return tokenizer.encode(text, {tokenizer.adds_bos()});
 }
 
 GroupSampler::GroupSampler(const GrpoConfig& config, const Task& task, VerdictJournal& judge,
-                           const Tokenizer& tokenizer, Rollout& rollout)
-    : config_(config), task_(task), judge_(judge), tokenizer_(tokenizer), rollout_(rollout) {}
+                           const Tokenizer& tokenizer, const ChatTemplate* chat, Rollout& rollout)
+    : config_(config),
+      task_(task),
+      judge_(judge),
+      tokenizer_(tokenizer),
+      chat_(chat),
+      rollout_(rollout) {}
 
 AnswerGroup GroupSampler::start_group(int64_t problem_index) const {
   const auto size = task_.size(TaskSplit::train);
   const uint64_t index = static_cast<uint64_t>(problem_index);
   AnswerGroup group;
   group.problem = task_.problem(TaskSplit::train, size ? index % *size : index);
-  group.prompt = prompt_tokens(group.problem, config_.rollout.prompt_template, tokenizer_);
+  group.prompt = prompt_tokens(group.problem, config_.rollout.prompt_template, tokenizer_, chat_);
   if (static_cast<int64_t>(group.prompt.size()) > config_.rollout.max_prompt_tokens)
     fail("the prompt of {} has {} tokens, rollout.max_prompt_tokens is {}; raise it",
          group.problem.id, group.prompt.size(), config_.rollout.max_prompt_tokens);
@@ -101,7 +112,7 @@ std::vector<GroupSample> GroupSampler::answer(const std::vector<Problem>& proble
   std::vector<std::vector<int32_t>> prompts;
   prompts.reserve(problems.size());
   for (const Problem& problem : problems)
-    prompts.push_back(prompt_tokens(problem, config_.rollout.prompt_template, tokenizer_));
+    prompts.push_back(prompt_tokens(problem, config_.rollout.prompt_template, tokenizer_, chat_));
   std::vector<RolloutRequest> requests;
   for (size_t i = 0; i < prompts.size(); ++i)
     requests.push_back({prompts[i], Random(config_.seed, stream, i).next()});

@@ -7,6 +7,7 @@
 #include "post/rollout.h"
 #include "post/task.h"
 #include "post/verdict_journal.h"
+#include "text/chat_template.h"
 
 namespace minke {
 
@@ -26,9 +27,10 @@ struct AnswerGroup {
   bool varies() const;
 };
 
-// The text that the model reads of a problem, as tokens; BOS in front where the tokenizer adds it.
+// The text that the model reads of a problem, as tokens: a user's turn of the chat template if
+// there is one, otherwise with BOS in front where the tokenizer adds it.
 std::vector<int32_t> prompt_tokens(const Problem& problem, const std::string& prompt_template,
-                                   const Tokenizer& tokenizer);
+                                   const Tokenizer& tokenizer, const ChatTemplate* chat);
 
 struct SampledGroups {
   std::vector<AnswerGroup> groups;
@@ -39,8 +41,9 @@ struct SampledGroups {
 // Not thread-safe. What it is made of must outlive it.
 class GroupSampler {
  public:
+  // chat: how prompts are laid out; nullptr: as plain text.
   GroupSampler(const GrpoConfig& config, const Task& task, VerdictJournal& judge,
-               const Tokenizer& tokenizer, Rollout& rollout);
+               const Tokenizer& tokenizer, const ChatTemplate* chat, Rollout& rollout);
 
   // Groups of the training problems from `next_problem` on, which is advanced. With dynamic
   // sampling there are further rounds until rollout.prompts groups vary, or for max_rounds; then
@@ -58,6 +61,7 @@ class GroupSampler {
   const Task& task_;
   VerdictJournal& judge_;
   const Tokenizer& tokenizer_;
+  const ChatTemplate* chat_;
   Rollout& rollout_;
 };
 

@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "model/convert.h"
-#include "plan/flops.h"
 #include "train/schedule.h"
 
 namespace minke {
@@ -34,8 +33,6 @@ void check_finite(const SftConfig& config, const StepReport& report,
       "\"skip\"",
       position.step + 1, report.loss, report.gradient_norm, position.sequences);
 }
-
-fs::path tokenizer_folder(const SftConfig& config) { return fs::path(config.output) / "tokenizer"; }
 
 }  // namespace
 
@@ -79,7 +76,8 @@ SftTrainer::SftTrainer(SftConfig config, Group& group)
                                  config_.optimizer,
                                  config_.batch.micro_batch_tokens,
                                  config_.data.max_tokens,
-                                 0};
+                                 0,
+                                 config_.lora};
   model_ = std::make_unique<TrainableModel>(options, group);
   model_->load(source_);
   epoch_ = data_->epoch(0);
@@ -111,9 +109,8 @@ std::vector<const SftExample*> SftTrainer::next_batch() {
 double SftTrainer::flops(const std::vector<const SftExample*>& batch) const {
   double sum = 0;
   for (const SftExample* example : batch)
-    sum += 3 * static_cast<double>(example->rows()) *
-           forward_flops_per_token(model_->options().model, example->rows(),
-                                   config_.balance.mtp_lambda > 0);
+    sum += static_cast<double>(example->rows()) *
+           model_->flops_per_token(example->rows(), config_.balance.mtp_lambda > 0);
   return sum;
 }
 
@@ -175,16 +172,8 @@ std::optional<double> SftTrainer::validate() {
 }
 
 void SftTrainer::save() const {
-  const fs::path folder = tokenizer_folder(config_);
-  if (!fs::exists(folder)) {
-    AtomicFolder scratch(folder);
-    write_tokenizer_files(source_, scratch.path());
-    scratch.commit();
-  }
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  save_checkpoint(config_.output, position_, model_->checkpoint_content(std::move(files)),
+  save_checkpoint(config_.output, position_,
+                  model_->checkpoint_content(run_tokenizer_files(source_, config_.output)),
                   config_.checkpoint.keep);
 }
 
