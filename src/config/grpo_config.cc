@@ -21,6 +21,7 @@ void check(const GrpoConfig& c, const std::string& where) {
         "{}: update.micro_batch_tokens is {}, which does not hold the longest prompt and answer of "
         "{} tokens",
         where, c.update.micro_batch_tokens, longest);
+  check_lora_config(c.lora, c.optimizer, where);
   if (c.update.minibatches > c.rollout.prompts * c.rollout.group)
     fail_usage("{}: update.minibatches is {}, more than the {} answers of a step", where,
                c.update.minibatches, c.rollout.prompts * c.rollout.group);

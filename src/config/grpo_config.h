@@ -2,8 +2,8 @@
 // A recipe of reinforcement learning: what `minke grpo RECIPE` reads from TOML. docs/grpo.md
 // explains the settings.
 
+#include "config/lora_config.h"
 #include "config/task_config.h"
-#include "config/train_config.h"
 
 namespace minke {
 
@@ -19,6 +19,8 @@ struct GrpoRolloutConfig {
   RolloutMode mode = RolloutMode::exact;
   int64_t sequences = 128;             // answers that grow at once
   std::string prompt_template = "{}";  // around the problem's prompt, which stands for {}
+  bool chat = false;                   // that text as a user's turn of the model's chat template
+  std::string stop;                    // text that ends an answer and is no part of it; empty: none
   bool dynamic_sampling = false;       // DAPO: groups without variance are drawn anew
   int64_t max_rounds = 4;              // of dynamic sampling
 };
@@ -68,6 +70,7 @@ struct GrpoConfig {
   GrpoRolloutConfig rollout;
   GrpoLossConfig loss;
   GrpoUpdateConfig update;
+  LoraConfig lora;
   OptimizerConfig optimizer;
   GrpoEvaluationConfig evaluation;
   GrpoCheckpointConfig checkpoint;

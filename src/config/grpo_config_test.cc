@@ -57,6 +57,12 @@ TEST(GrpoConfig, ThePageOfKeysIsUpToDate) {
 }
 
 TEST(GrpoConfig, WrongRecipesAreNamed) {
+  EXPECT_NE(error_of(recipe, {"lora.adapter=x"}).find("lora.rank is 0"), std::string::npos);
+  EXPECT_NE(error_of(recipe, {"lora.rank=-1"}).find("from 0 to 65536"), std::string::npos);
+  EXPECT_NE(error_of(recipe, {"lora.rank=4", "lora.alpha=0"}).find("lora.alpha"),
+            std::string::npos);
+  EXPECT_NE(error_of(recipe, {"lora.rank=4", "optimizer.ema_decay=0.9"}).find("ema_decay"),
+            std::string::npos);
   EXPECT_NE(error_of("model = \"a\"\n").find("steps is missing"), std::string::npos);
   EXPECT_NE(error_of("steps = 1\n").find("model is missing"), std::string::npos);
   EXPECT_NE(error_of(recipe, {"rollout.grup=3"}).find("rollout.group"), std::string::npos);

@@ -2,6 +2,7 @@
 // The fields of a recipe of reinforcement learning, each listed once.
 
 #include "config/grpo_config.h"
+#include "config/lora_fields.h"
 #include "config/task_fields.h"
 #include "config/train_fields.h"
 
@@ -49,6 +50,8 @@ void visit_fields(GrpoRolloutConfig& c, Visit&& visit) {
   visit(Field{"sequences", "answers that grow at once", 1, 1e5}, c.sequences);
   visit(Field{"prompt_template", "text around a problem's prompt, which stands for {}"},
         c.prompt_template);
+  visit(Field{"chat", "that text is a user's turn of the model's chat template"}, c.chat);
+  visit(Field{"stop", "text that ends an answer and is not judged; empty: none"}, c.stop);
   visit(Field{"dynamic_sampling",
               "DAPO: problems whose answers all have the same reward are replaced by others"},
         c.dynamic_sampling);
@@ -113,6 +116,7 @@ void visit_sections(GrpoConfig& c, Visit&& visit) {
   visit("rollout", c.rollout);
   visit("loss", c.loss);
   visit("update", c.update);
+  visit("lora", c.lora);
   visit("optimizer", c.optimizer);
   visit("evaluation", c.evaluation);
   visit("checkpoint", c.checkpoint);

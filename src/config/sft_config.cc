@@ -19,6 +19,10 @@ SftConfig parse_sft_config(const std::string& toml, const std::string& where,
   if (c.optimizer.moment_dtype != "f32" && c.optimizer.moment_dtype != "bf16")
     fail_usage("{}: optimizer.moment_dtype is \"{}\", expected f32 or bf16", where,
                c.optimizer.moment_dtype);
+  check_lora_config(c.lora, c.optimizer, where);
+  if (c.lora.is_on() && c.balance.bias_update_speed > 0)
+    fail_usage("{}: balance.bias_update_speed is {}, expected 0 with lora.rank above 0", where,
+               c.balance.bias_update_speed);
   return c;
 }
 

@@ -2,7 +2,7 @@
 // A recipe of supervised fine-tuning: what `minke sft RECIPE` reads from TOML. docs/sft.md explains
 // the settings.
 
-#include "config/train_config.h"
+#include "config/lora_config.h"
 
 namespace minke {
 
@@ -42,6 +42,7 @@ struct SftConfig {
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   SftBalanceConfig balance;
+  LoraConfig lora;
   CheckpointConfig checkpoint;
   ValidationConfig validation;
   CostConfig cost;

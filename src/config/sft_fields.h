@@ -1,6 +1,7 @@
 #pragma once
 // The fields of a recipe of supervised fine-tuning, each listed once.
 
+#include "config/lora_fields.h"
 #include "config/sft_config.h"
 #include "config/train_fields.h"
 
@@ -61,6 +62,7 @@ void visit_sections(SftConfig& c, Visit&& visit) {
   visit("optimizer", c.optimizer);
   visit("schedule", c.schedule);
   visit("balance", c.balance);
+  visit("lora", c.lora);
   visit("checkpoint", c.checkpoint);
   visit("validation", c.validation);
   visit("cost", c.cost);

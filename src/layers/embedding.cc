@@ -33,7 +33,7 @@ void Embedding::forward(const Tensor& x, const Tensor& ids) const {
 
 void Embedding::backward(const Tensor& dx, const Tensor& ids) const {
   const ProfilePart part("embedding");
-  embedding_backward(gradient_, dx, ids);
+  if (gradient_) embedding_backward(gradient_, dx, ids);
 }
 
 }  // namespace minke

@@ -1,6 +1,7 @@
 #include "layers/linear.h"
 
 #include <algorithm>
+#include <array>
 
 #include "kernels/elementwise.h"
 #include "kernels/profile.h"
@@ -41,6 +42,15 @@ Linear::Linear(const LayerBuilder& builder, std::initializer_list<std::string> n
   forward = {allocate_packed(builder.arena, dtype, weight.rows(), weight.columns())};
   if (builder.training)
     backward = allocate_packed(builder.arena, dtype, weight.columns(), weight.rows());
+  if (builder.adapters) find_adapters(builder, names);
+}
+
+void Linear::find_adapters(const LayerBuilder& builder, std::initializer_list<std::string> names) {
+  int64_t column = 0;
+  for (const std::string& name : names) {
+    if (auto adapter = builder.adapters->find(name, column)) adapters.push_back(*adapter);
+    column += builder.weights.weight(name).rows();
+  }
 }
 
 void Linear::allocate_stored(const LayerBuilder& builder, DType dtype) {
@@ -94,8 +104,10 @@ void linear_forward(const Tensor& y, const Tensor& x, const Linear& linear, bool
 
 void linear_backward(const Tensor& dx, const Tensor& dy, const Tensor& x, const Linear& linear,
                      bool accumulate) {
-  matmul_weight_gradient(linear.gradient, dy, x, true);
-  if (linear.bias) sum_rows(linear.bias_gradient, dy);
+  const std::array<int64_t, 2> all = {0, x.rows()};
+  if (linear.gradient) matmul_weight_gradient(linear.gradient, dy, x, true);
+  adapters_backward(linear.adapters, dy, x, all);
+  if (linear.bias_gradient) sum_rows(linear.bias_gradient, dy);
   if (!dx) return;
   const ProfileScope scope("input gradient", limit_of(dy.dtype),
                            product_work(dy.rows(), dy.columns(), dx.columns()));

@@ -31,6 +31,12 @@ void add_parts(std::vector<std::vector<PackedMatrix>>& parts, const Linear& expe
   for (size_t i = 0; i < parts.size(); ++i) parts[i].push_back(expert.forward[i]);
 }
 
+// All experts have adapters of the same matrices.
+void join_adapters(std::vector<Adapter>& all, const Linear& expert) {
+  if (all.empty()) return void(all = expert.adapters);
+  for (size_t i = 0; i < all.size(); ++i) all[i].join(expert.adapters[i]);
+}
+
 // y's rows of each expert = x's rows of it times its matrix.
 void experts_forward(const Tensor& y, const Tensor& x,
                      const std::vector<std::vector<PackedMatrix>>& parts,
@@ -41,6 +47,13 @@ void experts_forward(const Tensor& y, const Tensor& x,
     matmul_grouped(y.slice_last(column, end), x, experts, offsets);
     column = end;
   }
+}
+
+// What the experts' matrices, or their adapters, learn of their rows.
+void experts_gradient(std::span<const Tensor> gradients, std::span<const Adapter> adapters,
+                      const Tensor& dy, const Tensor& x, std::span<const int64_t> offsets) {
+  if (gradients[0]) matmul_weight_gradient_grouped(gradients, dy, x, offsets, true);
+  adapters_backward(adapters, dy, x, offsets);
 }
 
 // dx's rows of each expert = dy's rows of it times its transposed matrix.
@@ -76,6 +89,8 @@ Moe::Moe(const LayerBuilder& builder, const std::string& prefix)
     gate_up_gradients_.push_back(gate_up_[e].gradient);
     down_backward_.push_back(down_[e].backward);
     down_gradients_.push_back(down_[e].gradient);
+    join_adapters(gate_up_adapters_, gate_up_[e]);
+    join_adapters(down_adapters_, down_[e]);
   }
 }
 
@@ -161,10 +176,10 @@ double Moe::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& norm
   // y = Σ_k w_k·out_k; out = h·W_downᵀ; h = silu(gate)⊙up; [gate; up] = x·W_guᵀ; x = rows of
   // normed.
   combine_rows_backward(scratch.dout, scratch.dweights, dy, saved.out, saved.weights, saved.route);
-  matmul_weight_gradient_grouped(down_gradients_, scratch.dout, saved.h, offsets, true);
+  experts_gradient(down_gradients_, down_adapters_, scratch.dout, saved.h, offsets);
   experts_backward(scratch.dh, scratch.dout, down_backward_, offsets);
   silu_mul_backward(scratch.dgate_up, scratch.dh, saved.gate_up);
-  matmul_weight_gradient_grouped(gate_up_gradients_, scratch.dgate_up, saved.x, offsets, true);
+  experts_gradient(gate_up_gradients_, gate_up_adapters_, scratch.dgate_up, saved.x, offsets);
   const Tensor& dx = scratch.dout;  // its rows are not needed any more
   experts_backward(dx, scratch.dgate_up, gate_up_backward_, offsets);
   gather_rows_backward(dnormed, dx, saved.route, false);

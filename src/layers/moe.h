@@ -73,7 +73,8 @@ class Moe {
   // What grouped products take; forward ones by part of the matrix (see Linear::forward).
   std::vector<std::vector<PackedMatrix>> gate_up_forward_, down_forward_;
   std::vector<PackedMatrix> gate_up_backward_, down_backward_;
-  std::vector<Tensor> gate_up_gradients_, down_gradients_;
+  std::vector<Tensor> gate_up_gradients_, down_gradients_;  // empty tensors if frozen
+  std::vector<Adapter> gate_up_adapters_, down_adapters_;   // of all experts together
 };
 
 }  // namespace minke

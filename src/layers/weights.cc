@@ -9,7 +9,10 @@
 namespace minke {
 
 Weights::Weights(const ModelConfig& config, Arena& arena, bool with_gradients)
-    : parameters_(list_parameters(config)), trains_(with_gradients) {
+    : Weights(list_parameters(config), arena, with_gradients) {}
+
+Weights::Weights(std::vector<Parameter> parameters, Arena& arena, bool with_gradients)
+    : parameters_(std::move(parameters)), trains_(with_gradients) {
   lay_out(arena, with_gradients);
 }
 
@@ -101,16 +104,18 @@ Weights Weights::over(const Tensor& flat) const {
 Tensor Weights::view(const Tensor& flat, std::initializer_list<std::string> names) const {
   const int64_t begin = offset(*names.begin());
   int64_t end = begin, rows = 0, columns = 0;
+  bool vector = false;
   for (const std::string& name : names) {
     const Parameter& parameter = find(name);
     require(offset(name) == end, "{} does not follow the parameter before it", name);
     end += parameter.size();
     rows += parameter.shape[0];
-    columns = parameter.shape.size() > 1 ? parameter.shape[1] : 1;
+    vector = parameter.shape.size() == 1;
+    columns = vector ? 1 : parameter.shape[1];
   }
   require(rows * columns == end - begin, "{} and its neighbours differ in width", *names.begin());
   const Tensor part = flat.slice_rows(begin, end);
-  return columns == 1 ? part : part.reshape({rows, columns});
+  return vector ? part : part.reshape({rows, columns});
 }
 
 void initialize_weights(const Weights& weights, double initializer_range, uint64_t seed) {

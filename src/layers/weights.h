@@ -34,6 +34,8 @@ class WeightSource {
 class Weights {
  public:
   Weights(const ModelConfig& config, Arena& arena, bool with_gradients);
+  // Of another list than a model's own.
+  Weights(std::vector<Parameter> parameters, Arena& arena, bool with_gradients);
   // For inference: matrices stay in the source, where stored() finds them; only norms, biases and
   // buffers are copied, by load(). The source must outlive the weights.
   Weights(const ModelConfig& config, Arena& arena, const WeightSource& source);

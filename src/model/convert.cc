@@ -1,5 +1,6 @@
 #include "model/convert.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -243,8 +244,6 @@ void convert_to_directory(const ModelSource& source, const fs::path& output,
   const ParameterErrors errors = write_directory_weights(source, folder.path(), type, options);
   write_config(source, folder.path(), type);
   write_tokenizer_files(source, folder.path());
-  if (const auto sampling = source.generation_config(); !sampling.empty())
-    write_file(folder.path() / "generation_config.json", sampling.dump(2) + "\n");
   check_conversion(source, folder.path(), errors);
   folder.commit();
 }
@@ -252,6 +251,8 @@ void convert_to_directory(const ModelSource& source, const fs::path& output,
 }  // namespace
 
 void write_tokenizer_files(const ModelSource& source, const fs::path& folder) {
+  if (const auto sampling = source.generation_config(); !sampling.empty())
+    write_file(folder / "generation_config.json", sampling.dump(2) + "\n");
   if (!source.has_tokenizer())
     return warn("{} has no tokenizer; neither has the directory", source.where());
   if (source.is_gguf()) {
@@ -264,6 +265,19 @@ void write_tokenizer_files(const ModelSource& source, const fs::path& folder) {
                            "chat_template.jinja"})
     if (fs::exists(source.path() / name))
       write_file(folder / name, read_file(source.path() / name));
+}
+
+std::vector<fs::path> run_tokenizer_files(const ModelSource& source, const fs::path& run) {
+  const fs::path folder = run / "tokenizer";
+  if (!fs::exists(folder)) {
+    AtomicFolder scratch(folder);
+    write_tokenizer_files(source, scratch.path());
+    scratch.commit();
+  }
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
 void convert_model(const ModelSource& source, const fs::path& output,

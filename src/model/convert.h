@@ -37,7 +37,11 @@ struct ConversionOptions {
 void convert_model(const ModelSource& source, const fs::path& output,
                    const ConversionOptions& options);
 
-// Tokenizer and chat template as a Hugging Face directory has them, into a folder that exists.
+// Tokenizer, chat template and recommended sampling as a Hugging Face directory has them, into a
+// folder that exists.
 void write_tokenizer_files(const ModelSource& source, const fs::path& folder);
+
+// The same in RUN/tokenizer/, written the first time, for a run's checkpoints; its files.
+std::vector<fs::path> run_tokenizer_files(const ModelSource& source, const fs::path& run);
 
 }  // namespace minke

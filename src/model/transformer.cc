@@ -37,7 +37,8 @@ LayerBuilder builder_of(const ModelConfig& config, const Weights& weights, Arena
           options.compute,
           options.training,
           options.recompute,
-          options.map_weights};
+          options.map_weights,
+          options.adapters};
 }
 
 }  // namespace

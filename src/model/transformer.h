@@ -16,10 +16,11 @@ struct ModelOptions {
   DType compute = DType::bf16;
   bool training = false;
   bool recompute = false;
-  int64_t tokens = 1;         // rows of the largest micro-batch; training only
-  int64_t max_positions = 1;  // rotary table
-  bool drafts = false;        // inference: with the first MTP module, if there is one
-  bool map_weights = false;   // inference: see LayerBuilder
+  int64_t tokens = 1;                  // rows of the largest micro-batch; training only
+  int64_t max_positions = 1;           // rotary table
+  bool drafts = false;                 // inference: with the first MTP module, if there is one
+  bool map_weights = false;            // inference: see LayerBuilder
+  const Adapters* adapters = nullptr;  // training: what learns instead of the weights
 };
 
 // Consecutive tokens of one document, which see each other and nothing else; their positions begin

@@ -1,7 +1,5 @@
 #include "post/distill_student.h"
 
-#include "post/eval.h"
-
 namespace minke {
 namespace {
 
@@ -54,11 +52,8 @@ Student::Student(const DistillConfig& config, const TrainableModel& model, bool 
                *task_, judge_, rollout_) {}
 
 std::vector<int32_t> Student::prompt(const Problem& problem) const {
-  const std::string& form = config_.rollout.prompt_template;
-  if (!chat_) return prompt_tokens(problem, form, tokenizer_);
-  Problem put = problem;
-  put.prompt = fill_template(form, problem);
-  return encode_prompt(put, PromptStyle::chat, tokenizer_, &*chat_).tokens;
+  return prompt_tokens(problem, config_.rollout.prompt_template, tokenizer_,
+                       chat_ ? &*chat_ : nullptr);
 }
 
 HeldOutResult Student::evaluate() {

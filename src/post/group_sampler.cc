@@ -32,8 +32,13 @@ std::string fill_template(const std::string& prompt_template, const Problem& pro
 }
 
 std::vector<int32_t> prompt_tokens(const Problem& problem, const std::string& prompt_template,
-                                   const Tokenizer& tokenizer) {
-  return tokenizer.encode(fill_template(prompt_template, problem), {tokenizer.adds_bos()});
+                                   const Tokenizer& tokenizer, const ChatTemplate* chat) {
+  std::string text = fill_template(prompt_template, problem);
+  if (!chat) return tokenizer.encode(text, {tokenizer.adds_bos()});
+  ChatMessage message;
+  message.role = "user";
+  message.content = std::move(text);
+  return chat->render(tokenizer, {&message, 1}, {});
 }
 
 GroupSampler::GroupSampler(GroupSamplerOptions options, const Task& task, VerdictJournal& judge,

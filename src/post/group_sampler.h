@@ -8,6 +8,7 @@
 #include "post/rollout.h"
 #include "post/task.h"
 #include "post/verdict_journal.h"
+#include "text/chat_template.h"
 
 namespace minke {
 
@@ -29,9 +30,10 @@ struct AnswerGroup {
 
 // A problem's prompt in a template, where it stands for {}.
 std::string fill_template(const std::string& prompt_template, const Problem& problem);
-// The text that the model reads of a problem, as tokens; BOS in front where the tokenizer adds it.
+// The text that the model reads of a problem, as tokens: a user's turn of the chat template if
+// there is one, otherwise with BOS in front where the tokenizer adds it.
 std::vector<int32_t> prompt_tokens(const Problem& problem, const std::string& prompt_template,
-                                   const Tokenizer& tokenizer);
+                                   const Tokenizer& tokenizer, const ChatTemplate* chat);
 
 // The name of an answer among all of a run, and its seed.
 uint64_t sample_name(uint64_t seed, int64_t problem, size_t sample);

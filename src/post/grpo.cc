@@ -7,6 +7,7 @@
 
 #include "base/machine.h"
 #include "base/random.h"
+#include "model/convert.h"
 #include "plan/flops.h"
 #include "train/schedule.h"
 
@@ -14,8 +15,12 @@ namespace minke {
 namespace {
 
 RolloutOptions rollout_options(const GrpoConfig& config, int64_t sequences) {
-  return {config.rollout.max_prompt_tokens, config.rollout.max_tokens, sequences,
-          config.rollout.mode == RolloutMode::exact};
+  return {config.rollout.max_prompt_tokens,
+          config.rollout.max_tokens,
+          sequences,
+          config.rollout.mode == RolloutMode::exact,
+          {},
+          config.rollout.stop};
 }
 
 TrainableOptions trainable_options(const GrpoConfig& config, const ModelConfig& model) {
@@ -26,13 +31,8 @@ TrainableOptions trainable_options(const GrpoConfig& config, const ModelConfig& 
   options.tokens = config.update.micro_batch_tokens;
   options.max_positions = config.rollout.max_prompt_tokens + config.rollout.max_tokens;
   options.seed = config.seed;
+  options.lora = config.lora;
   return options;
-}
-
-// Operations of forward passes over the tokens of a step.
-double forward_flops(const ModelConfig& model, int64_t tokens, double length) {
-  return static_cast<double>(tokens) *
-         forward_flops_per_token(model, std::max<int64_t>(1, std::llround(length)), false);
 }
 
 }  // namespace
@@ -52,10 +52,15 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
   model_->load(source_);
   weights_ = std::make_unique<FlatSource>(model_->weights());
   const ModelConfig& model = model_->options().model;
-  rollout_ = std::make_unique<Rollout>(model, *weights_, model_->compute(), tokenizer_,
-                                       rollout_options(config_, config_.rollout.sequences));
+  RolloutOptions rollout = rollout_options(config_, config_.rollout.sequences);
+  if (config_.rollout.chat) {
+    chat_ = source_.chat_template(tokenizer_);
+    rollout.stop_tokens = chat_->stop_ids(tokenizer_);
+  }
+  rollout_ = std::make_unique<Rollout>(model, *weights_, model_->compute(), tokenizer_, rollout);
   const auto prompt = [this](const Problem& problem) {
-    return prompt_tokens(problem, config_.rollout.prompt_template, tokenizer_);
+    return prompt_tokens(problem, config_.rollout.prompt_template, tokenizer_,
+                         chat_ ? &*chat_ : nullptr);
   };
   sampler_ = std::make_unique<GroupSampler>(
       GroupSamplerOptions{config_.rollout, config_.loss.advantage_scale, config_.seed, prompt},
@@ -110,9 +115,12 @@ GrpoStepReport GrpoTrainer::step() {
   std::vector<Entry> entries = make_entries(sampled, report);
   update(entries, report);
   report.training_seconds = now_seconds() - start - report.rollout_seconds - report.judge_seconds;
-  const double length = static_cast<double>(sampled.tokens) / report.answers.answers;
-  const int64_t passes = sampled.tokens * (1 + (reference_ != nullptr)) + 3 * report.trained_tokens;
-  report.flops = forward_flops(model_->options().model, passes, length);
+  const int64_t length = std::max<int64_t>(
+      1, std::llround(static_cast<double>(sampled.tokens) / report.answers.answers));
+  const double forward = forward_flops_per_token(model_->options().model, length, false);
+  report.flops =
+      forward * static_cast<double>(sampled.tokens * (1 + (reference_ != nullptr))) +
+      model_->flops_per_token(length, false) * static_cast<double>(report.trained_tokens);
   report.samples = std::move(sampled.groups);
   ++position_.step;
   position_.tokens += report.trained_tokens;
@@ -278,10 +286,8 @@ HeldOutResult GrpoTrainer::evaluate() {
 }
 
 void GrpoTrainer::save() const {
-  std::vector<fs::path> files;
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"})
-    if (fs::exists(source_.path() / name)) files.push_back(source_.path() / name);
-  CheckpointContent content = model_->checkpoint_content(std::move(files));
+  CheckpointContent content =
+      model_->checkpoint_content(run_tokenizer_files(source_, config_.output));
   if (reference_) content.state.emplace_back("reference", reference_weights_->flat_weights());
   save_checkpoint(config_.output, position_, content, config_.checkpoint.keep);
 }

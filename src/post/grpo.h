@@ -78,6 +78,7 @@ class GrpoTrainer {
   GrpoConfig config_;
   ModelSource source_;
   Tokenizer tokenizer_;
+  std::optional<ChatTemplate> chat_;  // with rollout.chat
   std::unique_ptr<Task> task_;
   std::unique_ptr<Reward> reward_;
   std::unique_ptr<VerdictJournal> judge_;

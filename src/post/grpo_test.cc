@@ -183,6 +183,52 @@ TEST(Grpo, ExactRunsResumeBitForBit) {
   EXPECT_EQ(weights_of(*second), weights_of(*whole));
 }
 
+// Rollouts have the bits of the merged model in training: a difference would end the run.
+TEST(Grpo, AdaptersLearnFromExactRolloutsAndResume) {
+  const TinyModel files("lora", 0.5);  // a frozen head that can tell tokens apart
+  GrpoConfig config = config_of(files, "whole");
+  config.lora.rank = 4;
+  config.rollout.max_tokens = 1;
+  config.rollout.group = 16;
+  config.loss.kl_coefficient = 0.001;
+  config.optimizer.learning_rate = 2e-2;
+  config.steps = 40;
+  const auto whole = make_trainer(config, false, Letters());
+  EXPECT_LT(whole->step().answers.reward, 0.4);
+  GrpoStepReport report;
+  while (!whole->done()) report = whole->step();
+  EXPECT_GT(report.answers.reward, 0.95);
+  config.output = files.run("stopped");
+  const auto first = make_trainer(config, false, Letters());
+  for (int i = 0; i < 3; ++i) first->step();
+  first->save();
+  const auto second = make_trainer(config, true, Letters());
+  second->resume(*find_checkpoint(config.output));
+  while (!second->done()) second->step();
+  EXPECT_EQ(weights_of(*second), weights_of(*whole));
+}
+
+TEST(Grpo, PromptsAreTurnsOfTheChatTemplate) {
+  const TinyModel files("chat");
+  const Tokenizer tokenizer = Tokenizer::load(files.model());
+  const ChatTemplate chat = ChatTemplate::detect("", tokenizer);
+  Problem problem;
+  problem.prompt = "the whale";
+  ChatMessage message;
+  message.role = "user";
+  message.content = "Say: the whale";
+  EXPECT_EQ(prompt_tokens(problem, "Say: {}", tokenizer, &chat),
+            chat.render(tokenizer, {&message, 1}, {}));
+  EXPECT_EQ(tokenizer.decode(prompt_tokens(problem, "Say: {}", tokenizer, nullptr)),
+            tokenizer.decode(tokenizer.encode("Say: the whale", {tokenizer.adds_bos()})));
+  GrpoConfig config = config_of(files, "run");
+  config.rollout.chat = true;
+  config.steps = 1;
+  const GrpoStepReport report = make_trainer(config, false, Letters())->step();
+  EXPECT_EQ(report.samples[0].prompt,
+            prompt_tokens(report.samples[0].problem, "{}", tokenizer, &chat));
+}
+
 TEST(Grpo, DynamicSamplingDrawsUntilGroupsVary) {
   const TinyModel files("dynamic");
   GrpoConfig config = config_of(files, "run");

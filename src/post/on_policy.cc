@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/machine.h"
+#include "model/convert.h"
 #include "plan/flops.h"
 #include "post/sft.h"
 #include "train/schedule.h"
@@ -198,7 +199,7 @@ StepReport OnPolicyTrainer::step() {
 
 void OnPolicyTrainer::save() const {
   save_checkpoint(config_.output, position_,
-                  model_->checkpoint_content(tokenizer_files(source_, config_.output)),
+                  model_->checkpoint_content(run_tokenizer_files(source_, config_.output)),
                   config_.checkpoint.keep);
 }
 

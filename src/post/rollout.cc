@@ -73,6 +73,7 @@ Request Rollout::request_for(const RolloutRequest& wanted, double temperature, A
   request.sampling.seed = wanted.seed;
   request.max_tokens = options_.max_answer_tokens;
   request.stop_tokens = options_.stop_tokens;
+  if (!options_.stop.empty()) request.stop = {options_.stop};
   request.skip_special = false;
   const double scale = temperature > 0 ? temperature : 1.0;
   request.on_choice = [&answer, scale](std::span<const float> logits, int32_t token) {

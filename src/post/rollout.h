@@ -22,6 +22,7 @@ struct RolloutOptions {
   // rounding.
   bool exact = true;
   std::vector<int32_t> stop_tokens{};  // that end an answer, beside the tokenizer's EOS
+  std::string stop{};                  // text that ends it, if not empty; its tokens are trained
 };
 
 struct RolloutRequest {
@@ -34,7 +35,7 @@ struct Answer {
   // log π of each, under the distribution that it was sampled from; at temperature 0 that of
   // temperature 1.
   std::vector<float> log_probabilities;
-  std::string text;
+  std::string text;        // without what ended it
   bool truncated = false;  // it ended by the limit of tokens
 
   int64_t size() const { return static_cast<int64_t>(tokens.size()); }

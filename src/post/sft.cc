@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "model/convert.h"
-#include "plan/flops.h"
 #include "train/schedule.h"
 
 namespace minke {
@@ -52,19 +51,6 @@ std::vector<TrainingBatch> micro_batches(const std::vector<const SftExample*>& b
   return parts;
 }
 
-std::vector<fs::path> tokenizer_files(const ModelSource& source, const fs::path& run) {
-  const fs::path folder = run / "tokenizer";
-  if (!fs::exists(folder)) {
-    AtomicFolder scratch(folder);
-    write_tokenizer_files(source, scratch.path());
-    scratch.commit();
-  }
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 SftTrainer::SftTrainer(SftConfig config, Group& group)
     : config_(std::move(config)),
       source_(ModelSource::open(config_.model)),
@@ -90,7 +76,8 @@ SftTrainer::SftTrainer(SftConfig config, Group& group)
                                  config_.optimizer,
                                  config_.batch.micro_batch_tokens,
                                  config_.data.max_tokens,
-                                 0};
+                                 0,
+                                 config_.lora};
   model_ = std::make_unique<TrainableModel>(options, group);
   model_->load(source_);
   epoch_ = data_->epoch(0);
@@ -122,9 +109,8 @@ std::vector<const SftExample*> SftTrainer::next_batch() {
 double SftTrainer::flops(const std::vector<const SftExample*>& batch) const {
   double sum = 0;
   for (const SftExample* example : batch)
-    sum += 3 * static_cast<double>(example->rows()) *
-           forward_flops_per_token(model_->options().model, example->rows(),
-                                   config_.balance.mtp_lambda > 0);
+    sum += static_cast<double>(example->rows()) *
+           model_->flops_per_token(example->rows(), config_.balance.mtp_lambda > 0);
   return sum;
 }
 
@@ -187,7 +173,7 @@ std::optional<double> SftTrainer::validate() {
 
 void SftTrainer::save() const {
   save_checkpoint(config_.output, position_,
-                  model_->checkpoint_content(tokenizer_files(source_, config_.output)),
+                  model_->checkpoint_content(run_tokenizer_files(source_, config_.output)),
                   config_.checkpoint.keep);
 }
 

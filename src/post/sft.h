@@ -47,9 +47,6 @@ class SftTrainer : public Training {
 std::vector<TrainingBatch> micro_batches(const std::vector<const SftExample*>& batch,
                                          int64_t max_rows);
 
-// The tokenizer's files of a model, for a run's checkpoints; written to RUN/tokenizer once.
-std::vector<fs::path> tokenizer_files(const ModelSource& source, const fs::path& run);
-
 // Trains as the recipe says; see run_training() for what it leaves.
 void run_sft(const SftConfig& config, bool resume);
 

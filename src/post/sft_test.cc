@@ -179,6 +179,24 @@ TEST_F(SftTest, ResumingChangesNoBit) {
   EXPECT_EQ(second.position().tokens, straight.position().tokens);
 }
 
+TEST_F(SftTest, AdaptersLearnATinySetAndResume) {
+  const SftConfig c = config("lora", {"lora.rank=8", "epochs=60"});
+  const auto group = make_local_group();
+  SftTrainer straight(c, *group);
+  const double before = *straight.validate();
+  while (!straight.done()) straight.step();
+  EXPECT_LT(*straight.validate(), before - 2.0);  // the random head stays, so it is never good
+
+  SftTrainer first(c, *group);
+  for (int i = 0; i < 4; ++i) first.step();
+  first.save();
+  EXPECT_TRUE(fs::exists(checkpoint_folder(folder / "lora", 4) / "adapter/adapter_config.json"));
+  SftTrainer second(c, *group);
+  second.resume(checkpoint_folder(folder / "lora", 4));
+  while (!second.done()) second.step();
+  EXPECT_EQ(weights_of(second), weights_of(straight));
+}
+
 TEST_F(SftTest, TheResultIsAModelWithItsTokenizer) {
   const SftConfig c = config("whole_run", {"epochs=1"});
   run_sft(c, false);
@@ -195,6 +213,7 @@ TEST_F(SftTest, RecipesSayWhatIsWrong) {
   EXPECT_THROW(config("x", {"epochs=0"}), Error);
   EXPECT_THROW(config("x", {"batch.micro_batch_tokens=8"}), Error);
   EXPECT_THROW(config("x", {"nonsense=1"}), Error);
+  EXPECT_THROW(config("x", {"lora.rank=2", "balance.bias_update_speed=0.1"}), Error);
   const SftConfig c = config("x");
   EXPECT_EQ(write_sft_config(parse_sft_config(write_sft_config(c), "again", {})),
             write_sft_config(c));

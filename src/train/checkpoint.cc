@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "io/checksums.h"
 #include "io/safetensors.h"
+#include "model/adapter_files.h"
 #include "model/checkpoint.h"
 
 namespace minke {
@@ -74,6 +75,10 @@ void save_checkpoint(const fs::path& run, const TrainPosition& position,
     save_weights(folder.path() / name, content.config, weights, content.dtype);
     for (const fs::path& file : content.files)
       if (fs::exists(file)) write_file(folder.path() / name / file.filename(), read_file(file));
+  }
+  if (content.adapters) {
+    fs::create_directories(folder.path() / "adapter");
+    save_adapter(folder.path() / "adapter", *content.adapters, content.base);
   }
   const fs::path trainer = folder.path() / "trainer";
   fs::create_directories(trainer);

@@ -1,5 +1,5 @@
 #pragma once
-// A run's checkpoints: RUN/checkpoints/step-N/{model/, ema/, trainer/, checksums.txt}.
+// A run's checkpoints: RUN/checkpoints/step-N/{model/, ema/, adapter/, trainer/, checksums.txt}.
 // docs/formats-run.md tells what is in them.
 
 #include <optional>
@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "config/model_config.h"
+#include "layers/adapters.h"
 #include "layers/weights.h"
 
 namespace minke {
@@ -34,6 +35,8 @@ struct CheckpointContent {
   std::vector<std::pair<std::string, Tensor>> state;  // f32 or bf16, for resuming
   std::vector<fs::path> files;                        // copied into each model (the tokenizer's)
   std::vector<std::pair<std::string, std::string>> notes{};  // further files of trainer/, by name
+  const Adapters* adapters = nullptr;  // also written into adapter/, with the model's base
+  std::string base{};
 };
 
 // Writes one, whole or not at all, and then removes all but the last `keep`.

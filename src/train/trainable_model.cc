@@ -7,9 +7,12 @@
 
 #include "base/machine.h"
 #include "base/profile.h"
+#include "base/threads.h"
 #include "kernels/elementwise.h"
 #include "kernels/optimizer.h"
+#include "model/adapter_files.h"
 #include "model/model_rows.h"
+#include "plan/flops.h"
 
 namespace minke {
 namespace {
@@ -21,6 +24,7 @@ DType dtype_of(ComputeDType compute) {
 // Everything that lies in the arena, built on any arena: once to count, once to train.
 struct Parts {
   std::unique_ptr<Weights> weights;
+  std::unique_ptr<Adapters> adapters;
   std::unique_ptr<Optimizer> optimizer;
   std::unique_ptr<Transformer> model;
   int64_t weights_end, optimizer_end;  // bytes of the arena
@@ -29,13 +33,19 @@ struct Parts {
 Parts build(const TrainableOptions& options, Arena& arena) {
   const DType compute = dtype_of(options.compute);
   Parts parts;
-  parts.weights = std::make_unique<Weights>(options.model, arena, true);
+  parts.weights = std::make_unique<Weights>(options.model, arena, !options.lora.is_on());
+  if (options.lora.is_on())
+    parts.adapters =
+        std::make_unique<Adapters>(options.model, options.lora, compute, options.tokens, arena);
   parts.weights_end = arena.used();
   if (!arena.is_counting())
     initialize_weights(*parts.weights, options.model.initializer_range, options.seed);
-  parts.optimizer = std::make_unique<Optimizer>(options.optimizer, compute, *parts.weights, arena);
+  if (parts.adapters && !arena.is_counting()) parts.adapters->initialize();
+  const Weights& trained = parts.adapters ? parts.adapters->weights() : *parts.weights;
+  parts.optimizer = std::make_unique<Optimizer>(options.optimizer, compute, trained, arena);
   parts.optimizer_end = arena.used();
-  const ModelOptions model{compute, true, options.recompute, options.tokens, options.max_positions};
+  ModelOptions model{compute, true, options.recompute, options.tokens, options.max_positions};
+  model.adapters = parts.adapters.get();
   parts.model = std::make_unique<Transformer>(options.model, *parts.weights, arena, model);
   return parts;
 }
@@ -73,6 +83,7 @@ TrainableModel::TrainableModel(const TrainableOptions& options, Group& group)
   arena_ = Arena(plan_.weights + plan_.optimizer + plan_.model);
   Parts parts = build(options_, arena_);
   weights_ = std::move(parts.weights);
+  adapters_ = std::move(parts.adapters);
   optimizer_ = std::move(parts.optimizer);
   model_ = std::move(parts.model);
   model_->refresh();
@@ -87,11 +98,33 @@ void TrainableModel::load(const ModelSource& source) {
   }
   if (const Tensor& ema = optimizer_->ema())
     std::memcpy(ema.data, weights_->flat_weights().data, static_cast<size_t>(ema.bytes()));
-  model_->refresh();
+  if (adapters_) {
+    base_.clear();
+    base_name_ = source.where();
+    for (const Parameter& matrix : adapters_->matrices())
+      base_.push_back(parameter_rows(source, matrix));
+    if (!options_.lora.adapter.empty()) load_adapter(options_.lora.adapter, *adapters_);
+  }
+  refresh();
+}
+
+// W' = W + s·B·A of every matrix that has an adapter.
+void TrainableModel::merge() {
+  require(base_.size() == adapters_->matrices().size(), "adapters without a base that was loaded");
+  adapters_->refresh();
+  for (size_t i = 0; i < base_.size(); ++i) {
+    const Tensor weight = weights_->weight(adapters_->matrices()[i].name);
+    const int64_t grain = base_[i].grain();
+    parallel_ranges(weight.rows() / grain, std::max<int64_t>(1, 64 / grain),
+                    [&](int64_t begin, int64_t end) {
+                      base_[i].read(begin * grain, end * grain, weight.row<float>(begin * grain));
+                    });
+    adapters_->merge(i, weight);
+  }
 }
 
 void TrainableModel::begin_step() {
-  clear(weights_->flat_gradients());
+  clear(trained().flat_gradients());
   model_->reset_expert_loads();
 }
 
@@ -99,7 +132,7 @@ UpdateReport TrainableModel::apply(const UpdateOptions& options) {
   UpdateReport report;
   report.max_violation = reduce();
   report.expert_load = model_->expert_loads();
-  report.gradient_norm = std::sqrt(sum_of_squares(weights_->flat_gradients()));
+  report.gradient_norm = std::sqrt(sum_of_squares(trained().flat_gradients()));
   report.skipped = !options.finite || !std::isfinite(report.gradient_norm);
   if (report.skipped) return report;
   const double clip = options_.optimizer.gradient_clip;
@@ -112,7 +145,7 @@ UpdateReport TrainableModel::apply(const UpdateOptions& options) {
 
 // Sums gradients and expert counts over the ranks; returns the mean MaxVio.
 double TrainableModel::reduce() {
-  const Tensor& gradients = weights_->flat_gradients();
+  const Tensor& gradients = trained().flat_gradients();
   group_.all_reduce_sum(std::span(gradients.as<float>(), static_cast<size_t>(gradients.size())));
   double violation = 0;
   for (auto& loads : model_->expert_loads()) {
@@ -137,13 +170,19 @@ void TrainableModel::update_biases(double speed) {
   }
 }
 
-// Reads the f32 weights and writes the two packed copies.
+// Merges the adapters, reads the f32 weights and writes the two packed copies.
 void TrainableModel::refresh() {
+  if (adapters_) merge();
   const Tensor& weights = weights_->flat_weights();
   const int64_t packed = compute() == DType::f32 ? 8 : 4;
   const ProfileScope scope("pack weights", ProfileLimit::memory,
                            static_cast<double>(weights.bytes() + weights.size() * packed));
   model_->refresh();
+}
+
+double TrainableModel::flops_per_token(int64_t sequence_length, bool with_mtp) const {
+  const double forward = forward_flops_per_token(options_.model, sequence_length, with_mtp);
+  return adapters_ ? 2 * forward + adapters_->backward_flops_per_token() : 3 * forward;
 }
 
 std::vector<float> TrainableModel::log_probabilities(const TrainingBatch& batch,
@@ -155,7 +194,7 @@ std::vector<float> TrainableModel::log_probabilities(const TrainingBatch& batch,
 
 std::vector<std::pair<std::string, Tensor>> TrainableModel::state() const {
   auto tensors = optimizer_->state();
-  tensors.emplace_back("weights", weights_->flat_weights());
+  tensors.emplace_back(adapters_ ? "adapters" : "weights", trained().flat_weights());
   return tensors;
 }
 
@@ -163,13 +202,15 @@ CheckpointContent TrainableModel::checkpoint_content(std::vector<fs::path> files
   CheckpointContent content{
       options_.model, compute(), {{"model", *weights_}}, state(), std::move(files)};
   if (optimizer_->ema()) content.models.emplace_back("ema", weights_->over(optimizer_->ema()));
+  content.adapters = adapters_.get();
+  content.base = base_name_;
   return content;
 }
 
 TrainPosition TrainableModel::resume(const fs::path& checkpoint) {
   const TrainPosition position = load_checkpoint(checkpoint, state());
   updates_ = position.updates;
-  model_->refresh();
+  refresh();
   return position;
 }
 

@@ -8,8 +8,10 @@
 #include <string>
 
 #include "comm/group.h"
+#include "layers/adapters.h"
 #include "model/model_source.h"
 #include "model/transformer.h"
+#include "quant/rows.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
 
@@ -17,7 +19,7 @@ namespace minke {
 
 // Bytes of a training run, by part, from a dry run of every allocation.
 struct TrainingMemory {
-  int64_t weights = 0;    // f32 weights and gradients
+  int64_t weights = 0;    // f32 weights and gradients; with LoRA merged weights, and the adapters
   int64_t optimizer = 0;  // moments, EMA, Muon's scratch
   int64_t model = 0;      // packed weights, activations and their gradients
   int64_t process = 0;    // resident before: the program and its mapped data
@@ -32,6 +34,7 @@ struct TrainableOptions {
   int64_t tokens = 1;         // rows of the largest micro-batch
   int64_t max_positions = 1;  // of the longest segment
   uint64_t seed = 1;          // of the initial weights, unless they are read
+  LoraConfig lora{};          // if it is on, adapters train and weights() are the merged ones
 };
 
 // What apply() is asked and what it did.
@@ -58,7 +61,9 @@ class TrainableModel {
   const TrainingMemory& memory_plan() const { return plan_; }
 
   // The weights of a model on disk, in whatever format it stores them, as f32. Its configuration
-  // must be this one's. The EMA, if one is kept, begins anew.
+  // must be this one's. The EMA, if one is kept, begins anew. With LoRA they are the base, which is
+  // read again after each update: the source must outlive this. lora.adapter, if given, is read
+  // too.
   void load(const ModelSource& source);
 
   void begin_step();
@@ -79,9 +84,13 @@ class TrainableModel {
 
   const TrainableOptions& options() const { return options_; }
   const Weights& weights() const { return *weights_; }
+  const Adapters* adapters() const { return adapters_.get(); }  // nullptr without LoRA
   Transformer& model() { return *model_; }
   DType compute() const;
   int64_t updates() const { return updates_; }  // optimiser steps so far
+  // Operations of forward and backward of a token in a sequence of this length; recomputation is
+  // not counted.
+  double flops_per_token(int64_t sequence_length, bool with_mtp) const;
 
   // What a checkpoint holds: the model (and its EMA) with those files beside it, and the state that
   // resuming needs.
@@ -90,7 +99,10 @@ class TrainableModel {
   TrainPosition resume(const fs::path& checkpoint);
 
  private:
+  // What the optimiser changes: the adapters, or all weights.
+  const Weights& trained() const { return adapters_ ? adapters_->weights() : *weights_; }
   double reduce();
+  void merge();
   void update_biases(double speed);
   void refresh();
   std::vector<std::pair<std::string, Tensor>> state() const;
@@ -101,6 +113,9 @@ class TrainableModel {
   int64_t updates_ = 0;
   Arena arena_ = Arena::counting();
   std::unique_ptr<Weights> weights_;
+  std::unique_ptr<Adapters> adapters_;
+  std::vector<RowSource> base_;  // of each matrix that has an adapter, in their order
+  std::string base_name_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Transformer> model_;
 };
