@@ -178,13 +178,8 @@ class Pipeline {
   void save() const { write_file(folder_ / "stages.json", record_json(record_).dump(2) + "\n"); }
 
   void announce() const {
-    double seconds = 0, cost = 0;
-    for (const StageRecord& stage : record_.stages) {
-      seconds += stage.seconds;
-      cost += stage.cost;
-    }
-    info("done: {} stages in {}, {:.4f} {}; the report is {}", record_.stages.size(),
-         format_duration(seconds), cost, record_.currency, (folder_ / "report.html").string());
+    fmt::print("{}", stage_table(record_));
+    info("done; the report is {}", (folder_ / "report.html").string());
   }
 
   const PipelineConfig& config_;
@@ -213,6 +208,21 @@ PipelineRecord load_pipeline_record(const fs::path& run) {
     fail("{}: not what `minke run` writes: {}", where, error.what());
   }
   return record;
+}
+
+std::string stage_table(const PipelineRecord& record) {
+  const auto row = [&](const std::string& name, double seconds, double cost) {
+    return fmt::format("{:<20}{:>12}{:>12.4f} {}\n", name, format_duration(seconds), cost,
+                       record.currency);
+  };
+  std::string text;
+  double seconds = 0, cost = 0;
+  for (const StageRecord& stage : record.stages) {
+    text += row(stage.name + (stage.finished ? "" : " (unfinished)"), stage.seconds, stage.cost);
+    seconds += stage.seconds;
+    cost += stage.cost;
+  }
+  return text + row("all", seconds, cost);
 }
 
 void run_pipeline(const PipelineConfig& config, const std::string& recipe_path) {

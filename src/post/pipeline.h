@@ -33,4 +33,7 @@ void run_pipeline(const PipelineConfig& config, const std::string& recipe_path);
 // Reads RUN/stages.json.
 PipelineRecord load_pipeline_record(const fs::path& run);
 
+// The stages with their times and costs, for a person to read.
+std::string stage_table(const PipelineRecord& record);
+
 }  // namespace minke
