@@ -11,7 +11,6 @@
 #include "kernels/elementwise.h"
 #include "kernels/optimizer.h"
 #include "model/adapter_files.h"
-#include "model/model_rows.h"
 #include "plan/flops.h"
 
 namespace minke {

@@ -9,9 +9,9 @@
 
 #include "comm/group.h"
 #include "layers/adapters.h"
+#include "model/model_rows.h"
 #include "model/model_source.h"
 #include "model/transformer.h"
-#include "quant/rows.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
 
