@@ -174,26 +174,36 @@ double value_at(const Line& line, double x) {
   return line.points.back().second;
 }
 
-// Runs that began with the same weights, after the arithmetic that the shortest of them took.
+// Runs that began with the same weights, each after the arithmetic that every one of them took.
 void add_equal_arithmetic(Report& report, const std::vector<RunRecord>& runs) {
   std::map<std::string, std::vector<Line>> by_start;
   for (const RunRecord& run : runs) {
     Line line = curve(run.name, run.metrics, {"flops"}, {"held_out", "pass_at_1"});
     if (!run.start.empty() && !line.points.empty()) by_start[run.start].push_back(std::move(line));
   }
-  for (const auto& [start, lines] : by_start) {
+  for (auto& [start, lines] : by_start) {
     if (lines.size() < 2) continue;
-    double budget = HUGE_VAL;
-    for (const Line& line : lines) budget = std::min(budget, line.points.back().first);
-    Rows rows;
+    std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
+      return a.points.back().first < b.points.back().first;
+    });
+    std::vector<std::string> header = {"run", "before"};
     for (const Line& line : lines)
-      rows.push_back({line.label, percent(line.points.front().second),
-                      percent(value_at(line, budget)), percent(line.points.back().second),
-                      short_number(line.points.back().first) + "FLOP"});
-    report.add_heading("The same start: " + fs::path(start).filename().string());
-    report.add_table({"run", "before", fmt::format("after {}FLOP", short_number(budget)),
-                      "at its end", "which took"},
-                     rows);
+      header.push_back("after " + short_number(line.points.back().first) + "FLOP");
+    Rows rows;
+    for (const Line& line : lines) {
+      rows.push_back({line.label, percent(line.points.front().second)});
+      for (const Line& other : lines) {
+        const double budget = other.points.back().first;
+        const bool ended = budget > line.points.back().first;
+        rows.back().push_back(ended ? "" : percent(value_at(line, budget)));
+      }
+    }
+    report.add_heading("The same start at equal arithmetic: " +
+                       fs::path(start).filename().string());
+    report.add_paragraph(
+        "Right answers on held-out problems after as many operations as each run took, between "
+        "tests by interpolation; nothing where the run had ended.");
+    report.add_table(header, rows);
   }
 }
 
