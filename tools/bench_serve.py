@@ -37,7 +37,8 @@ class Load:
             number += self.arguments.streams
 
     async def answer(self, number):
-        body = json.dumps({"messages": [{"role": "user", "content": f"{number} ships and whales"}], "stream": True,
+        sampling = {} if self.arguments.temperature is None else {"temperature": self.arguments.temperature}
+        body = json.dumps({**sampling, "messages": [{"role": "user", "content": f"{number} ships and whales"}], "stream": True,
                            "stream_options": {"include_usage": True}, "max_tokens": self.arguments.tokens,
                            "seed": number}).encode()
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -88,6 +89,7 @@ def main():
     parser.add_argument("model")
     for name, value in (("streams", 256), ("seconds", 120), ("tokens", 64), ("max-sequences", 256), ("context", 512), ("threads", 1)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--temperature", type=float, help="default: the model's own")
     a = parser.parse_args()
     server = subprocess.Popen([a.minke, "--quiet", "--threads", str(a.threads), "serve", a.model, "--port", "0",
                                "--max-sequences", str(a.max_sequences), "--context", str(a.context), "--cache-tokens",

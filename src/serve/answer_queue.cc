@@ -30,12 +30,17 @@ void append(TokenEvent& to, const TokenEvent& more) {
 void AnswerQueue::push(int index, const TokenEvent& event) {
   constexpr int64_t most = int64_t{1} << 16;
   const bool is_last = event.finish != FinishReason::none;
+  const double now = now_seconds();
   std::unique_lock lock(mutex_);
   has_overflown_ |= ++pushed_ > most;
   if (has_overflown_ && !is_last) return;
-  const auto [entry, is_new] = events_.try_emplace(index, event);
-  if (!is_new) append(entry->second, event);
-  if (wakes_ || (!is_last && now_seconds() < next_)) return;
+  AnswerPiece& piece = pieces_[index];
+  if (!event.tokens.empty()) {
+    if (piece.event.tokens.empty()) piece.first = now;
+    piece.last = now;
+  }
+  append(piece.event, event);
+  if (wakes_ || (!is_last && now < next_)) return;
   wakes_ = true;
   lock.unlock();  // the reader shall not wake only to wait for the lock
   changed_.notify_one();
@@ -59,14 +64,14 @@ bool AnswerQueue::has_overflown() const {
   return has_overflown_;
 }
 
-std::map<int, TokenEvent> AnswerQueue::take(double seconds) {
+std::map<int, AnswerPiece> AnswerQueue::take(double seconds) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, std::chrono::duration<double>(seconds),
                     [this] { return wakes_ || is_closed_; });
-  if (!events_.empty()) next_ = now_seconds() + pause_;
+  if (!pieces_.empty()) next_ = now_seconds() + pause_;
   pushed_ = 0;
   wakes_ = false;
-  return std::exchange(events_, {});
+  return std::exchange(pieces_, {});
 }
 
 }  // namespace minke

@@ -9,6 +9,12 @@
 
 namespace minke {
 
+// What came of one answer.
+struct AnswerPiece {
+  TokenEvent event;
+  double first = 0, last = 0;  // now_seconds() when its first and last token came; 0: none did
+};
+
 // Thread-safe. To wake a thread and to send to a socket costs more than a small model takes for a
 // token: what comes within a pause after the last time waits, and is taken together with what comes
 // next.
@@ -28,13 +34,13 @@ class AnswerQueue {
 
   // What came since the last call, by answer: the first token and an end at once, other tokens
   // after the pause; after so many seconds whatever there is.
-  std::map<int, TokenEvent> take(double seconds);
+  std::map<int, AnswerPiece> take(double seconds);
 
  private:
   const double pause_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<int, TokenEvent> events_;
+  std::map<int, AnswerPiece> pieces_;
   double next_ = 0;     // until then only an end wakes the reader
   int64_t pushed_ = 0;  // since the last take()
   bool wakes_ = false, is_closed_ = false, has_overflown_ = false;

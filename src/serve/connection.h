@@ -35,6 +35,7 @@ class Connection : public httplib::Stream {
 
   // False once the client has hung up, or stopped to read.
   bool is_open() const;
+  bool is_aborted() const { return is_aborted_; }
   // Calls on_hang_up from another thread as soon as the client does, while the handle lives.
   std::shared_ptr<void> watch(std::function<void()> on_hang_up) const {
     return watch_.watch(socket_, std::move(on_hang_up));

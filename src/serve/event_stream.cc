@@ -5,18 +5,17 @@
 
 namespace minke {
 
-void EventStream::write(const std::string& text) {
-  if (!sink_.write(text.data(), text.size())) throw ClientGone{};
+void EventStream::add(std::string_view data, std::string_view name) {
+  if (!name.empty()) text_.append("event: ").append(name).append("\n");
+  text_.append("data: ").append(data).append("\n\n");
 }
 
-void EventStream::send(std::string_view data, std::string_view name) {
-  std::string text;
-  text.reserve(data.size() + name.size() + 16);
-  if (!name.empty()) text.append("event: ").append(name).append("\n");
-  write(text.append("data: ").append(data).append("\n\n"));
-}
+void EventStream::add_comment() { text_ += ": keep-alive\n\n"; }
 
-void EventStream::comment() { write(": keep-alive\n\n"); }
+void EventStream::flush() {
+  if (!text_.empty() && !sink_.write(text_.data(), text_.size())) throw ClientGone{};
+  text_.clear();
+}
 
 void reply_with_stream(Exchange& exchange, std::function<void(EventStream&)> write,
                        std::function<void(EventStream&, const ApiError&)> on_error) {
@@ -35,6 +34,7 @@ void reply_with_stream(Exchange& exchange, std::function<void(EventStream&)> wri
         error("a stream ended: {}", e.what());
         on_error(stream, ApiError(500, e.what()));
       }
+      stream.flush();
     } catch (const ClientGone&) {
       return false;
     }

@@ -63,18 +63,22 @@ AnswerEnd end_of(const ChatJob& chat) {
 
 void write_stream(ChatJob& chat, BlockEvents& format, EventStream& stream, bool pings) {
   const auto send = [&](const BlockBuilder::Events& events) {
-    for (const auto& event : events) stream.send(event.data, event.name);
+    for (const auto& event : events) stream.add(event.data, event.name);
   };
   const auto on_silence = [&] {
     if (pings)
-      stream.send("{\"type\":\"ping\"}", "ping");
+      stream.add("{\"type\":\"ping\"}", "ping");
     else
-      stream.comment();
+      stream.add_comment();
+    stream.flush();
   };
   BlockBuilder builder(&format);
   send(format.begin());
-  while (const auto event = chat.job->next(on_silence))
+  stream.flush();
+  while (const auto event = chat.job->next(on_silence)) {
     for (const auto& piece : chat.answers.front().take(event->event)) send(builder.take(piece));
+    if (!chat.answers.front().has_ended()) stream.flush();
+  }
   BlockBuilder::Events last;
   builder.close(last);
   send(last);
@@ -95,7 +99,7 @@ void reply_in_blocks(Exchange& exchange, const std::shared_ptr<ChatJob>& chat,
       [chat, format, pings](EventStream& stream) { write_stream(*chat, *format, stream, pings); },
       [format](EventStream& stream, const ApiError& error) {
         const auto event = format->fail(error);
-        stream.send(event.data, event.name);
+        stream.add(event.data, event.name);
       });
 }
 

@@ -7,12 +7,15 @@ namespace {
 void write_stream(ChatJob& chat, EventStream& stream) {
   const ChatChunks chunks(chat.head, chat.body.include_usage);
   const bool wants_scores = chat.body.top_logprobs >= 0;
-  const auto on_silence = [&] { stream.comment(); };
+  const auto on_silence = [&] {
+    stream.add_comment();
+    stream.flush();
+  };
   std::vector<bool> has_begun(chat.answers.size());
   while (const auto event = chat.job->next(on_silence)) {
     const int i = event->index;
     ChatAnswer& answer = chat.answers[i];
-    if (!has_begun[i]) stream.send(chunks.role(i));
+    if (!has_begun[i]) stream.add(chunks.role(i));
     has_begun[i] = true;
     const auto pieces = answer.take(event->event);
     // Log-probabilities go with the first piece of what their tokens gave.
@@ -24,13 +27,15 @@ void write_stream(ChatJob& chat, EventStream& stream) {
       return scores ? &*scores : nullptr;
     };
     for (const ChatAnswer::Piece& piece : pieces)
-      stream.send(
+      stream.add(
           chunks.delta(i, piece.delta, piece.call_id, wants_scores ? take_scores() : nullptr));
     if (answer.has_ended())
-      stream.send(chunks.finish(i, answer.finish_reason(), wants_scores ? take_scores() : nullptr));
+      stream.add(chunks.finish(i, answer.finish_reason(), wants_scores ? take_scores() : nullptr));
+    else
+      stream.flush();
   }
-  if (chat.body.include_usage) stream.send(chunks.usage(chat.usage()));
-  stream.send("[DONE]");
+  if (chat.body.include_usage) stream.add(chunks.usage(chat.usage()));
+  stream.add("[DONE]");
 }
 
 std::string whole_answer(ChatJob& chat) {
@@ -58,7 +63,7 @@ void handle_chat(Service& service, Exchange& exchange) {
   if (!chat->body.stream) return exchange.reply(whole_answer(*chat));
   reply_with_stream(
       exchange, [chat](EventStream& stream) { write_stream(*chat, stream); },
-      [](EventStream& stream, const ApiError& error) { stream.send(error_json(error)); });
+      [](EventStream& stream, const ApiError& error) { stream.add(error_json(error)); });
 }
 
 }  // namespace minke

@@ -133,7 +133,10 @@ std::string take(CompletionJob& completion, const AnswerEvent& event) {
 
 void write_stream(CompletionJob& completion, EventStream& stream) {
   const CompletionChunks chunks(completion.head, completion.body.include_usage);
-  const auto on_silence = [&] { stream.comment(); };
+  const auto on_silence = [&] {
+    stream.add_comment();
+    stream.flush();
+  };
   std::vector<size_t> sent(completion.answers.size());  // scores of each answer
   while (const auto event = completion.job->next(on_silence)) {
     TextAnswer& answer = completion.answers[event->index];
@@ -147,11 +150,12 @@ void write_stream(CompletionJob& completion, EventStream& stream) {
       from = answer.scores.size();
     }
     if (!text.empty() || !answer.finish_reason.empty())
-      stream.send(
+      stream.add(
           chunks.text(event->index, text, scores ? &*scores : nullptr, answer.finish_reason));
+    if (answer.finish_reason.empty()) stream.flush();
   }
-  if (completion.body.include_usage) stream.send(chunks.usage(completion.usage()));
-  stream.send("[DONE]");
+  if (completion.body.include_usage) stream.add(chunks.usage(completion.usage()));
+  stream.add("[DONE]");
 }
 
 std::string whole_answer(CompletionJob& completion) {
@@ -175,7 +179,7 @@ void handle_completion(Service& service, Exchange& exchange) {
   if (!completion->body.stream) return exchange.reply(whole_answer(*completion));
   reply_with_stream(
       exchange, [completion](EventStream& stream) { write_stream(*completion, stream); },
-      [](EventStream& stream, const ApiError& error) { stream.send(error_json(error)); });
+      [](EventStream& stream, const ApiError& error) { stream.add(error_json(error)); });
 }
 
 }  // namespace minke

@@ -28,19 +28,22 @@ void handle_embeddings(Service& service, Exchange& exchange);
 void handle_tokenize(Service& service, Exchange& exchange);
 void handle_detokenize(Service& service, Exchange& exchange);
 
-// A stream of server-sent events, one `write` for each. The function runs after the handler has
-// returned; what it throws becomes a last event with the error. end: text after the last event.
+// A stream of server-sent events.
 class EventStream {
  public:
   explicit EventStream(httplib::DataSink& sink) : sink_(sink) {}
-  // name "": an event without one.
-  void send(std::string_view data, std::string_view name = "");
-  void comment();
+  // Goes out with the next flush(). name "": an event without one.
+  void add(std::string_view data, std::string_view name = "");
+  void add_comment();
+  // A ClientGone if nobody takes it.
+  void flush();
 
  private:
-  void write(const std::string& text);
   httplib::DataSink& sink_;
+  std::string text_;
 };
+// The function runs after the handler has returned; what it leaves in the stream is flushed, and
+// what it throws becomes a last event with the error.
 void reply_with_stream(Exchange& exchange, std::function<void(EventStream&)> write,
                        std::function<void(EventStream&, const ApiError&)> on_error);
 

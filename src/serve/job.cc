@@ -4,9 +4,9 @@
 
 namespace minke {
 namespace {
-constexpr double tick = 0.1;           // seconds between looks around where nothing comes
-constexpr double stream_pause = 0.02;  // seconds at least between the pieces of a stream
-constexpr double whole_pause = 1e9;    // where nothing but the end is of interest
+constexpr double tick = 0.1;               // seconds between looks around where nothing comes
+constexpr double stream_pause = 1.0 / 30;  // seconds at least between the pieces of a stream
+constexpr double whole_pause = 1e9;        // where nothing but the end is of interest
 }  // namespace
 
 Job::Job(ModelPool::Lease lease, const Exchange& exchange, const ServeOptions& options,
@@ -55,7 +55,8 @@ void Job::submit() {
 }
 
 void Job::look_around(const std::function<void()>& on_silence) {
-  if (queue_->is_closed() || (taken_.empty() && !connection_.is_open())) throw ClientGone{};
+  const bool is_gone = queue_->is_closed() || connection_.is_aborted();
+  if (is_gone || (taken_.empty() && !connection_.is_open())) throw ClientGone{};
   if (queue_->has_overflown()) throw ApiError(503, "the answer was not read fast enough");
   const double now = now_seconds();
   if (now - arrival_ > options_.answer_seconds)
@@ -66,19 +67,20 @@ void Job::look_around(const std::function<void()>& on_silence) {
   on_silence();
 }
 
-void Job::record(const AnswerEvent& event) {
-  const double now = now_seconds();
-  double& last = last_tokens_[event.index];
-  if (!event.event.tokens.empty()) {
-    const auto count = static_cast<int64_t>(event.event.tokens.size());
-    if (last == 0)
-      metrics_.record_first_token(now - arrival_);
-    else
-      metrics_.record_token_gaps((now - last) / static_cast<double>(count), count);
-    last = now;
+void Job::record(int index, const AnswerPiece& piece) {
+  double& last = last_tokens_[index];
+  int64_t gaps = static_cast<int64_t>(piece.event.tokens.size());
+  if (gaps > 0) {
+    if (last == 0) {
+      metrics_.record_first_token(piece.first - arrival_);
+      last = piece.first;
+      --gaps;
+    }
+    metrics_.record_token_gaps(gaps ? (piece.last - last) / static_cast<double>(gaps) : 0, gaps);
+    last = piece.last;
   }
-  last_sign_ = now;
-  open_ -= event.event.finish != FinishReason::none;
+  last_sign_ = now_seconds();
+  open_ -= piece.event.finish != FinishReason::none;
 }
 
 std::optional<AnswerEvent> Job::next(const std::function<void()>& on_silence) {
@@ -95,8 +97,8 @@ std::optional<AnswerEvent> Job::next(const std::function<void()>& on_silence) {
       continue;
     }
     auto first = taken_.extract(taken_.begin());
-    AnswerEvent event{first.key(), std::move(first.mapped())};
-    record(event);
+    record(first.key(), first.mapped());
+    AnswerEvent event{first.key(), std::move(first.mapped().event)};
     if (event.event.finish == FinishReason::error) throw ApiError(500, event.event.error);
     return event;
   }

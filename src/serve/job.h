@@ -9,7 +9,7 @@
 
 namespace minke {
 
-// What came of one answer.
+// What came of one answer of several.
 struct AnswerEvent {
   int index;
   TokenEvent event;
@@ -43,7 +43,7 @@ class Job {
  private:
   void submit();
   void look_around(const std::function<void()>& on_silence);
-  void record(const AnswerEvent& event);
+  void record(int index, const AnswerPiece& piece);
 
   ModelPool::Lease lease_;
   Connection& connection_;
@@ -54,8 +54,8 @@ class Job {
   double last_sign_;  // when something was last sent
   int64_t prompt_tokens_ = 0;
   std::shared_ptr<AnswerQueue> queue_;
-  std::shared_ptr<void> watch_;      // for the client to hang up
-  std::map<int, TokenEvent> taken_;  // from the queue, not yet given to the caller
+  std::shared_ptr<void> watch_;       // for the client to hang up
+  std::map<int, AnswerPiece> taken_;  // from the queue, not yet given to the caller
   std::vector<Request> requests_;
   std::vector<uint64_t> ids_;
   std::vector<double> last_tokens_;  // when each answer got its last; 0: none yet
