@@ -256,6 +256,11 @@ TEST_F(DistillTest, ReasoningIsAPartOfMessages) {
   EXPECT_EQ(line["messages"][1]["content"], "2");
   EXPECT_EQ(line["messages"][1]["reasoning_content"], "x");
   EXPECT_EQ(error_of(c, true), "");
+
+  text.insert(text.find('\n') + 1, "{\"problem\": 0}\n");
+  write_file(fs::path(c.output) / "teacher.jsonl", text);
+  const std::string error = error_of(c, true);
+  EXPECT_NE(error.find("teacher.jsonl:2 is damaged"), std::string::npos) << error;
 }
 
 // A server that answers as it is told, a request at a time.

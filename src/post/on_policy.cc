@@ -146,6 +146,7 @@ std::vector<SftExample> OnPolicyTrainer::sample() {
 // The gradients of the mean divergence; returns that.
 double OnPolicyTrainer::train(const std::vector<SftExample>& answers, int64_t answer_tokens) {
   std::vector<const SftExample*> all;
+  all.reserve(answers.size());
   for (const SftExample& answer : answers) all.push_back(&answer);
   const double share = 1.0 / static_cast<double>(answer_tokens);
   ReverseKl objective(share, config_.on_policy.temperature,

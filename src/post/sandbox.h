@@ -39,9 +39,9 @@ struct SandboxResult {
 SandboxResult run_in_sandbox(const std::vector<std::string>& argv,
                              const std::vector<SandboxFile>& files, const SandboxConfig& config);
 
-// Runs `code` with `tests` behind it as a program in "python" or "cpp": right if it exits with 0 and
-// comes to the end of the tests, so that an answer that exits by itself does not pass. In C++ the
-// tests have main(), whose return is their end. Another language is a usage Error.
+// Runs `code` with `tests` behind it as a program in "python" or "cpp": right if it exits with 0
+// and comes to the end of the tests, so that an answer that exits by itself does not pass. In C++
+// the tests have main(), whose return is their end. Another language is a usage Error.
 struct CodeResult {
   bool passed = false;
   std::string note;  // why not
