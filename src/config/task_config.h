@@ -8,8 +8,9 @@
 
 namespace minke {
 
-// How a problem is put: as text to go on with ("048+293="), or as a question in words.
-enum class PromptForm { bare, words };
+// How a problem is put: as text to go on with ("048+293="), as a question in words, or as text with
+// spaces ("48 + 293 =", arithmetic and chains; bare elsewhere).
+enum class PromptForm { bare, words, spaced };
 
 // What to do with a sample that cannot be used, or a judge that fails: count it, log it with the
 // sample and go on; or stop with an Error.

@@ -8,7 +8,7 @@ namespace minke {
 
 template <>
 struct EnumNames<PromptForm> {
-  static constexpr std::array<std::string_view, 2> names = {"bare", "words"};
+  static constexpr std::array<std::string_view, 3> names = {"bare", "words", "spaced"};
 };
 template <>
 struct EnumNames<FailureAction> {
@@ -39,7 +39,9 @@ void visit_fields(TaskConfig& c, Visit&& visit) {
               "for validation",
               1e-6, 0.45},
         c.held_out);
-  visit(Field{"form", "bare: text to go on with, as in 048+293=; words: a question"}, c.form);
+  visit(Field{"form",
+              "bare: text to go on with, as in 048+293=; spaced: 48 + 293 =; words: a question"},
+        c.form);
   visit(Field{"min_digits", "digits of an operand, at least", 1, 9}, c.min_digits);
   visit(Field{"max_digits", "digits of an operand, at most", 1, 9}, c.max_digits);
   visit(Field{"fixed_width", "operands have leading zeros up to max_digits"}, c.fixed_width);

@@ -50,8 +50,9 @@ Problem describe(const TaskConfig& config, std::string_view task, int64_t a, int
   Problem problem;
   problem.task = task;
   problem.prompt =
-      config.form == PromptForm::bare
-          ? fmt::format("{}{}{}=", written(a, width), sign, written(b, width))
+      config.form != PromptForm::words
+          ? written_out(fmt::format("{}{}{}=", written(a, width), sign, written(b, width)),
+                        config.form)
           : fmt::format("What is {} {} {}?", a, sign == '*' ? "×" : std::string(1, sign), b);
   problem.answer = std::to_string(answer);
   problem.check = ProblemCheck::numeric;
@@ -82,6 +83,17 @@ std::string step_text(int64_t x, char sign, int64_t y, int64_t carry, int64_t re
 }
 
 }  // namespace
+
+std::string written_out(std::string_view bare, PromptForm form) {
+  std::string text;
+  for (const char c : bare) {
+    const bool spaced = form == PromptForm::spaced && (c < '0' || c > '9');
+    if (spaced) text += ' ';
+    text += c;
+    if (spaced && c != '=') text += ' ';
+  }
+  return text;
+}
 
 int64_t largest_number(int64_t digits) { return power_of_ten(digits) - 1; }
 

@@ -42,8 +42,8 @@ std::optional<Problem> make_chain(const TaskConfig& config, Random& random) {
   Problem problem;
   problem.task = "chain";
   problem.key = join(terms);
-  problem.prompt = config.form == PromptForm::bare ? problem.key + "="
-                                                   : fmt::format("What is {}?", join(terms, " "));
+  problem.prompt = config.form != PromptForm::words ? written_out(problem.key + "=", config.form)
+                                                    : fmt::format("What is {}?", join(terms, " "));
   problem.answer = std::to_string(sum);
   problem.check = ProblemCheck::numeric;
   problem.details = {{"terms", terms}};
@@ -78,8 +78,8 @@ std::optional<Problem> make_equation(const TaskConfig& config, Random& random) {
   Problem problem;
   problem.task = "equation";
   problem.key = fmt::format("{}x{:+}={}", a, b, c);
-  problem.prompt = config.form == PromptForm::bare ? problem.key + " x="
-                                                   : fmt::format("Solve {} for x.", problem.key);
+  problem.prompt = config.form != PromptForm::words ? problem.key + " x="
+                                                    : fmt::format("Solve {} for x.", problem.key);
   problem.answer = std::to_string(x);
   problem.check = ProblemCheck::numeric;
   problem.details = {{"a", a}, {"b", b}, {"c", c}};

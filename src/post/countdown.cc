@@ -207,7 +207,7 @@ std::optional<Problem> make_countdown(const TaskConfig& config, Random& random) 
   problem.task = "countdown";
   problem.key = fmt::format("{}>{}", listed(sorted, ","), target);
   problem.prompt =
-      config.form == PromptForm::bare
+      config.form != PromptForm::words
           ? fmt::format("{}>{}:", listed(numbers, ","), target)
           : fmt::format(
                 "Make {} out of the numbers {}: use each of them exactly once, with +, -, "

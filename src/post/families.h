@@ -40,6 +40,9 @@ inline int64_t draw_between(Random& random, int64_t low, int64_t high) {
 // A number of as many digits, without leading zeros.
 int64_t draw_number(Random& random, int64_t digits);
 
+// "48+293=" for the bare form, "48 + 293 =" for the spaced one.
+std::string written_out(std::string_view bare, PromptForm form);
+
 int64_t largest_number(int64_t digits);  // 999 for 3
 
 // The step of a working that goes wrong, -1 for none.

@@ -20,9 +20,9 @@ TaskConfig small_numbers(const std::string& families) {
   return config;
 }
 
-TEST(Families, EveryFamilyAcceptsItsOwnAnswerInBothForms) {
+TEST(Families, EveryFamilyAcceptsItsOwnAnswerInEveryForm) {
   for (const Family& family : all_families())
-    for (const PromptForm form : {PromptForm::bare, PromptForm::words}) {
+    for (const PromptForm form : {PromptForm::bare, PromptForm::words, PromptForm::spaced}) {
       TaskConfig config = small_numbers(std::string(family.name));
       config.form = form;
       const auto task = make_task(config);
@@ -34,6 +34,19 @@ TEST(Families, EveryFamilyAcceptsItsOwnAnswerInBothForms) {
         EXPECT_FALSE(reward->judge(problem, "no").correct);
       }
     }
+}
+
+TEST(Families, TheSpacedFormIsTheBareOneWithSpaces) {
+  EXPECT_EQ(written_out("48-9-3=", PromptForm::spaced), "48 - 9 - 3 =");
+  EXPECT_EQ(written_out("48-9-3=", PromptForm::bare), "48-9-3=");
+  TaskConfig bare = small_numbers("addition, chain"), spaced = bare;
+  spaced.form = PromptForm::spaced;
+  for (uint64_t i = 0; i < 20; ++i) {
+    const Problem a = make_task(bare)->problem(TaskSplit::train, i);
+    const Problem b = make_task(spaced)->problem(TaskSplit::train, i);
+    EXPECT_EQ(a.hash(), b.hash());
+    EXPECT_EQ(written_out(a.prompt, PromptForm::spaced), b.prompt);
+  }
 }
 
 TEST(Families, WorkedAnswersAreRightAndSlipsMostlyWrong) {

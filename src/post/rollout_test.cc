@@ -140,5 +140,24 @@ TEST(Rollout, EndsAreTold) {
   EXPECT_LT(ended, 60);
 }
 
+// The text that ends it is no part of an answer, but its tokens were chosen and are trained.
+TEST(Rollout, AStopStringEndsAnAnswer) {
+  Fixture f(true);
+  f.options.stop = "e";
+  f.rollout = f.make_rollout();
+  std::vector<RolloutRequest> requests;
+  for (uint64_t seed = 1; seed <= 40; ++seed) requests.push_back({prompt_a, seed});
+  int64_t stopped = 0;
+  for (const Answer& answer : f.rollout->sample(requests, 1.0)) {
+    EXPECT_EQ(answer.text.find('e'), std::string::npos) << answer.text;
+    EXPECT_EQ(answer.log_probabilities, f.trained(prompt_a, answer, 1.0));
+    const bool eos = answer.tokens.back() == *f.tokenizer.eos_id();
+    if (eos || answer.truncated) continue;
+    ++stopped;
+    EXPECT_NE(f.tokenizer.decode(answer.tokens).find('e'), std::string::npos);
+  }
+  EXPECT_GT(stopped, 10);
+}
+
 }  // namespace
 }  // namespace minke

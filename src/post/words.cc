@@ -39,7 +39,7 @@ Problem describe(const TaskConfig& config, std::string_view task, const std::str
   Problem problem;
   problem.task = task;
   problem.key = bare;
-  problem.prompt = config.form == PromptForm::bare ? bare + "=" : words;
+  problem.prompt = config.form != PromptForm::words ? bare + "=" : words;
   problem.answer = std::move(answer);
   return problem;
 }
