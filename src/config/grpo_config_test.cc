@@ -44,9 +44,10 @@ TEST(GrpoConfig, ReadsWhatItWrites) {
   EXPECT_EQ(write_grpo_config(parse_grpo_config(written, "w.toml", {})), written);
 }
 
-TEST(GrpoConfig, TheRecipeInTheRepositoryIsSound) {
-  const fs::path path = fs::path(MINKE_SOURCE_DIR) / "recipes" / "grpo_addition.toml";
-  EXPECT_EQ(load_grpo_config(path, {}).task.families, "addition");
+TEST(GrpoConfig, TheRecipesInTheRepositoryAreSound) {
+  const fs::path folder = fs::path(MINKE_SOURCE_DIR) / "recipes";
+  EXPECT_EQ(load_grpo_config(folder / "grpo_addition.toml", {}).task.families, "addition");
+  EXPECT_EQ(load_grpo_config(folder / "grpo_smollm2.toml", {}).task.form, PromptForm::spaced);
 }
 
 TEST(GrpoConfig, ThePageOfKeysIsUpToDate) {
