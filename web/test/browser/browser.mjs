@@ -19,7 +19,7 @@ export async function openPage(browser, address, options) {
   const context = await browser.newContext({ ...options, reducedMotion: "reduce" });
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(address).origin });
   const page = await context.newPage();
-  page.setDefaultTimeout(20000);
+  page.setDefaultTimeout(60000);
   page.faults = [];
   page.on("console", (m) => ["error", "warning"].includes(m.type()) && page.faults.push(m.text()));
   page.on("pageerror", (error) => page.faults.push(String(error)));

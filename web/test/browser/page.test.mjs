@@ -63,6 +63,7 @@ async function finish(page) {
 
 test("asks, streams, counts, edits and asks again", async () => {
   const page = await openPage(browser, server.address, sizes.desktop);
+  await page.locator("option", { hasText: "tiny" }).waitFor({ state: "attached" });  // models are asked for later
   assert.equal(await page.getByLabel("Model").inputValue(), "tiny");
   await shot(page, "empty");
   await set(page, { "Token limit": "30", Seed: "7", Input: "1", Output: "2" }, "off");
@@ -71,8 +72,11 @@ test("asks, streams, counts, edits and asks again", async () => {
   await button(page, "Answer again").waitFor();
   const first = await page.locator(".answer .prose").innerText();
   assert.notEqual(first, "");
-  assert.match(await page.locator(".answer .cost").innerText(), /^[\d,]+ in.* · 30 out · .*tokens\/s · 0\.0\d+ USD$/);
-  assert.match(await page.locator(".totals").innerText(), /tokens in, 30 out, 0\.0\d+ USD/);
+  // How many tokens a model of random weights writes before it ends depends on the processor's rounding.
+  const cost = await page.locator(".answer .cost").innerText();
+  const [, out] = cost.match(/^[\d,]+ in.* · (\d+) out · .*tokens\/s · 0\.0\d+ USD$/) ?? assert.fail(cost);
+  assert.ok(out >= 1 && out <= 30, cost);
+  assert.match(await page.locator(".totals").innerText(), new RegExp(`tokens in, ${out} out, 0\\.0\\d+ USD`));
 
   await button(page, "Answer again").click();
   await button(page, "Answer again").waitFor();
