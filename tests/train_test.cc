@@ -246,6 +246,50 @@ TEST_F(TrainTest, LossFallsAndTheLedgerTellsTheCost) {
   EXPECT_GT(score_tokens(model, tokens).nats, 0);
 }
 
+// Documents of three words, several to a sequence.
+TEST_F(TrainTest, MaskedDocumentsAreAsIfEachStoodAlone) {
+  std::string text;
+  Random random(2);
+  const auto word = [&] { return "word" + std::to_string(random.below(50)); };
+  for (int document = 0; document < 300; ++document)
+    text += "{\"text\": \"" + word() + " " + word() + " and " + word() + "\"}\n";
+  write_file(folder / "short.jsonl", text);
+  PrepareOptions options;
+  options.inputs = {folder / "short.jsonl"};
+  options.tokenizer = fs::path(MINKE_SOURCE_DIR) / "tests" / "golden" / "tokenizer_small";
+  options.output = folder / "short";
+  options.validation_fraction = 0.1;
+  options.near_duplicates = 0;
+  prepare_data(options);
+
+  constexpr int64_t rows = 48, sequences = 4;
+  const auto recipe = [&](const std::string& mask) {
+    return config("masked-" + mask, {"data.document_mask=" + mask, "data.sequence_length=48",
+                                     "data.path=" + (folder / "short").string()});
+  };
+  const auto group = make_local_group();
+  Trainer masked(recipe("true"), *group), plain(recipe("false"), *group);
+  const int64_t window = masked.data().window();
+  std::vector<int32_t> tokens(static_cast<size_t>(sequences * window));
+  masked.data().read_sequences(0, sequences, tokens.data());
+  double alone = 0;
+  int64_t documents = 0;
+  for (int64_t s = 0; s < sequences; ++s) {
+    const std::span<const int32_t> sequence(tokens.data() + s * window,
+                                            static_cast<size_t>(window));
+    for (int64_t begin = 0, end; begin < rows; begin = end, ++documents) {
+      end = begin + 1;
+      while (end < rows && sequence[end - 1] != masked.data().index().eos_id) ++end;
+      CrossEntropy objective(0.0);
+      alone += masked.model().evaluate({{end - begin, sequence.subspan(begin)}}, objective);
+    }
+  }
+  EXPECT_GT(documents, 2 * sequences);
+  const double together = masked.step().loss * rows * sequences;
+  EXPECT_NEAR(together, alone, 1e-9 * alone);
+  EXPECT_GT(std::abs(plain.step().loss * rows * sequences - alone), 1e-5 * alone);
+}
+
 TEST_F(TrainTest, DamagedCheckpointIsPassedOver) {
   const TrainConfig c = config("damaged");
   const auto group = make_local_group();
