@@ -22,7 +22,7 @@ kv_lora_rank = 16
 qk_nope_head_dim = 8
 qk_rope_head_dim = 8
 v_head_dim = 8
-max_position_embeddings = 8192
+max_position_embeddings = 32768
 [data]
 path = "data"
 sequence_length = 16
