@@ -60,12 +60,9 @@ Json to_json(const HeldOutResult& result) {
   for (const HeldOutExample& e : result.examples)
     examples.push_back(
         {{"prompt", e.prompt}, {"answer", e.answer}, {"text", e.text}, {"correct", e.correct}});
-  return {{"held_out", to_json(result.sampled)},
-          {"greedy", to_json(result.greedy)},
-          {"problems", result.sampled.answers},
-          {"temperature", result.temperature},
-          {"evaluation_seconds", result.seconds},
-          {"examples", std::move(examples)}};
+  return {{"held_out", to_json(result.sampled)},  {"greedy", to_json(result.greedy)},
+          {"problems", result.sampled.answers},   {"temperature", result.temperature},
+          {"evaluation_seconds", result.seconds}, {"examples", std::move(examples)}};
 }
 
 std::string describe(const HeldOutResult& result) {

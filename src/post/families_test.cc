@@ -123,8 +123,13 @@ TEST(TaskText, AuthorsAreWhatTheirNamesSay) {
 }
 
 TEST(TaskText, CompletionsAreWhatFineTuningReads) {
-  TaskTextConfig config{.samples = 20, .worked = 1, .slips = 0, .right = 0, .wrong = 0,
-                        .cut_off = 0, .completions = true};
+  TaskTextConfig config{.samples = 20,
+                        .worked = 1,
+                        .slips = 0,
+                        .right = 0,
+                        .wrong = 0,
+                        .cut_off = 0,
+                        .completions = true};
   int lines = 0;
   write_task_text(small_numbers("addition"), config, [&](const std::string& line) {
     const auto json = nlohmann::json::parse(line);
