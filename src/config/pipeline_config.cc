@@ -66,6 +66,7 @@ class Reader {
     if (stages_.contains(stage.name))
       fail_usage("{}: two stages have the name {}", stage.where, stage.name);
     start(stage, values);
+    if (values.contains("command")) stage.command = text_of(values, "command");
     for (const auto& [key, entry] : values) read_key(stage, key, entry);
     if (stage.command.empty())
       fail_usage("{}: stage {} has no command, for instance command = \"train\"", stage.where,
@@ -93,13 +94,10 @@ class Reader {
   }
 
   static void read_key(StageValues& stage, const std::string& key, const RecipeValue& entry) {
-    if (key == "command") {
-      if (!entry.value.is_string())
-        fail_usage("{}: command is {}, expected a string", entry.where, entry.value.dump());
-      stage.command = entry.value.get<std::string>();
-    } else if (key.starts_with(recipe_prefix)) {
+    if (key.starts_with(recipe_prefix)) {
       stage.recipe[key.substr(recipe_prefix.size())] = entry;
-    } else if (key != "name" && key != "like" && key != "from" && key != "recipe") {
+    } else if (key != "name" && key != "command" && key != "like" && key != "from" &&
+               key != "recipe") {
       fail_usage("{}: unknown key '{}' of a stage, did you mean '{}'?", entry.where, key,
                  nearest(key, {"name", "command", "like", "from", "recipe"}));
     }
