@@ -76,6 +76,11 @@ void multiply_avx512_bf16(const Product& product);
 void multiply_amx(const Product& product);
 #endif
 
+// A block of at least `bytes`, aligned to 64 bytes, that belongs to the calling thread until the
+// thread asks for the same slot again.
+char* scratch(int slot, int64_t bytes);
+constexpr int widened_slot = 31;
+
 // Those of active_isa(), which is not `reference`.
 const Kernels& kernels();
 

@@ -15,8 +15,10 @@ void multiply_f32(const Product& product) {
   multiply_tiles(product, tiles);
 }
 
-// Widening takes registers too: with more than four rows the sums do not fit beside it.
+// Of few rows each is widened where it is used. That takes registers too: with more than four rows
+// the sums do not fit beside it.
 void multiply_bf16(const Product& product) {
+  if (product.rows >= 12 && product.panels > 1) return multiply_widened(product, multiply_f32);
   static constexpr Tile tiles[4][1] = {
       {multiply_tile<StepWidened, 1, 1>},
       {multiply_tile<StepWidened, 2, 1>},

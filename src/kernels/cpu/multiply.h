@@ -126,5 +126,64 @@ inline void multiply_tiles(const Product& t, const Tile (&tiles)[max_rows][max_p
   }
 }
 
+// The f32 of bf16 operands, for sets without an instruction for these: `multiply` of them sums in the
+// same order as StepWidened, so the result has the same bits.
+inline void widen_panel(float* out, const char* panel, int64_t steps) {
+  const W upper = splat_word(0xffff0000u);
+  for (int64_t step = 0; step < steps; ++step, out += 32, panel += 64) {
+    const W pairs = load_words(panel);
+    store(out, floats(shift_left(pairs, 16)));
+    store(out + 16, floats(bit_and(pairs, upper)));
+  }
+}
+
+// Rows that are contiguous stay so. Of others, which lie one word apart, sixteen are read at a time.
+inline void widen_left(Product& wide, char* out, const Product& t) {
+  wide.steps = 2 * t.steps;
+  wide.a = out;
+  if (t.a_step == 4) {
+    wide.a_row = wide.steps * 4 + 64;  // not a power of two: rows would fall on the same cache lines
+    wide.a_step = 4;
+    for (int64_t r = 0; r < t.rows; ++r) {
+      const uint16_t* row = reinterpret_cast<const uint16_t*>(t.a + r * t.a_row);
+      float* to = reinterpret_cast<float*>(out + r * wide.a_row);
+      int64_t i = 0;
+      for (; i + 16 <= wide.steps; i += 16) store(to + i, load_bf16(row + i));
+      for (; i < wide.steps; ++i) {
+        const uint32_t bits = static_cast<uint32_t>(row[i]) << 16;
+        std::memcpy(to + i, &bits, sizeof bits);
+      }
+    }
+    return;
+  }
+  const int64_t panels = (t.rows + 15) / 16;
+  wide.a_row = 4;
+  wide.a_step = panels * 64;
+  const W upper = splat_word(0xffff0000u);
+  for (int64_t step = 0; step < t.steps; ++step)
+    for (int64_t p = 0; p < panels; ++p) {
+      const W pairs = load_words(t.a + step * t.a_step + p * 64);
+      char* to = out + 2 * step * wide.a_step + p * 64;
+      store_words(to, shift_left(pairs, 16));
+      store_words(to + wide.a_step, bit_and(pairs, upper));
+    }
+}
+
+// Widens every operand once instead of in each tile, a panel after the other.
+inline void multiply_widened(const Product& t, void (*multiply)(const Product&)) {
+  const int64_t rows = (t.rows + 15) / 16 * 16, row_bytes = 2 * t.steps * 4 + 64;
+  float* panel = reinterpret_cast<float*>(scratch(widened_slot, (rows + 16) * row_bytes));
+  Product wide = t;
+  widen_left(wide, reinterpret_cast<char*>(panel) + 16 * row_bytes, t);
+  wide.panels = 1;
+  wide.b = reinterpret_cast<const char*>(panel);
+  for (int64_t p = 0; p < t.panels; ++p) {
+    widen_panel(panel, t.b + p * t.b_panel, t.steps);
+    if (t.c) wide.c = t.c + p * 16;
+    if (t.rounded) wide.rounded = t.rounded + p * 16;
+    multiply(wide);
+  }
+}
+
 }  // namespace
 }  // namespace minke::cpu

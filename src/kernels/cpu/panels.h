@@ -55,8 +55,4 @@ void right_from_columns(const Arithmetic& math, Product& product, char* out, con
 void convert_row(const Kernels& k, char* out, DType out_dtype, const char* in, DType in_dtype,
                  int64_t count);
 
-// A block of at least `bytes`, aligned to 64 bytes, that belongs to the calling thread until the
-// thread asks for the same slot again.
-char* scratch(int slot, int64_t bytes);
-
 }  // namespace minke::cpu
