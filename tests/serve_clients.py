@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The clients that people use against `minke serve`: the PyPI packages openai and anthropic, schemathesis for
+"""The clients that people use against `minke serve`: the PyPI packages openai, anthropic and langchain-openai, schemathesis for
 /openapi.json, lm-eval for log-likelihoods, and the npm package openai where NODE_PATH has it. serve_clients.sh runs it.
 
     serve_clients.py MINKE SOURCE_FOLDER
@@ -113,6 +113,30 @@ class Clients(unittest.TestCase):
         parsed = self.openai.chat.completions.parse(model="run", messages=[{"role": "user", "content": "whales"}], max_tokens=400,
                                                     seed=1, response_format=Shape)
         self.assertIn(parsed.choices[0].message.parsed.a, ("x", "y"))
+
+    def test_langchain(self):
+        try:
+            import langchain_openai
+        except ImportError as error:
+            self.skipTest(error)
+
+        class Find(pydantic.BaseModel):
+            """Finds."""
+            a: typing.Literal["x", "y"]
+        make = functools.partial(langchain_openai.ChatOpenAI, model="run", base_url=self.base + "/v1", api_key="none", max_retries=0)
+        chat = make(temperature=0, max_tokens=10)
+        whole = chat.invoke("whales")
+        self.assertEqual("".join(piece.content for piece in chat.stream("whales")), whole.content)
+        self.assertEqual([answer.content for answer in chat.batch(["whales", "whales"])], [whole.content] * 2)
+        self.assertEqual(whole.usage_metadata["output_tokens"], 10)
+        long = make(max_tokens=400, seed=4)
+        call = long.bind_tools([Find], tool_choice="Find", strict=True, parallel_tool_calls=False).invoke("whales").tool_calls[0]
+        self.assertEqual(call["name"], "Find")
+        self.assertIn(call["args"]["a"], ("x", "y"))
+        self.assertIn(long.with_structured_output(Find, method="json_schema", strict=True).invoke("whales").a, ("x", "y"))
+        embed = langchain_openai.OpenAIEmbeddings(model="run", base_url=self.base + "/v1", api_key="none",
+                                                  check_embedding_ctx_length=False)  # else it sends OpenAI's token ids
+        self.assertEqual(embed.embed_documents(["whales", "ships"])[0], embed.embed_query("whales"))
 
     def test_embeddings(self):
         texts = ["ships and whales", "7 seen", "ships and whales"]

@@ -2,16 +2,13 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <vector>
 
 #include "base/machine.h"
-#include "base/random.h"
-#include "base/threads.h"
-#include "kernels/isa.h"
+#include "bench/random_sequences.h"
+#include "bench/report_line.h"
 #include "kernels/matmul.h"
 #include "kernels/peak.h"
-#include "model/loaded_model.h"
 #include "plan/flops.h"
 
 namespace minke {
@@ -33,57 +30,10 @@ LoadOptions load_options(const InferenceBench& options, int64_t added, int64_t r
   return load;
 }
 
-// A model with sequences of random tokens.
-class Bench {
+// The limits, as the better of two measurements: before the work and after it.
+class PeaksAround {
  public:
-  Bench(const std::string& path, const InferenceBench& options, int64_t added, int64_t rows)
-      : before_(measure_peaks(5)),
-        start_(now_seconds()),
-        model_(path, load_options(options, added, rows)),
-        load_seconds_(now_seconds() - start_),
-        batch_(options.batch) {
-    const int64_t pages = model_.pages() / batch_;
-    for (int64_t i = 0; i < batch_; ++i) {
-      pages_.emplace_back(static_cast<size_t>(pages));
-      std::iota(pages_.back().begin(), pages_.back().end(), static_cast<int32_t>(i * pages));
-    }
-    model_.randomize_pages(1);
-  }
-
-  LoadedModel& model() { return model_; }
-  double load_seconds() const { return load_seconds_; }
-
-  // `count` tokens of every sequence after `past`; logits of the last. Returns seconds.
-  double forward(int64_t past, int64_t count, AttentionForm form) {
-    return forward(std::vector<int64_t>(static_cast<size_t>(batch_), past), count, form, 1);
-  }
-
-  // The same for sequences of different lengths, and the logits of the last so many tokens of each.
-  double forward(const std::vector<int64_t>& past, int64_t count, AttentionForm form,
-                 int64_t logits) {
-    std::vector<int32_t> tokens(static_cast<size_t>(batch_ * count)), wanted;
-    for (int32_t& token : tokens)
-      token =
-          static_cast<int32_t>(random_.below(static_cast<uint64_t>(model_.config().vocab_size)));
-    std::vector<BatchSegment> segments;
-    for (int64_t i = 0; i < batch_; ++i) {
-      const int64_t end = (i + 1) * count;
-      segments.push_back({i * count, end, past[i], pages_[i], form});
-      for (int64_t row = end - logits; row < end; ++row)
-        wanted.push_back(static_cast<int32_t>(row));
-    }
-    const double start = now_seconds();
-    model_.forward(tokens, segments, wanted);
-    if (logits > 1 && model_.has_drafts()) {
-      std::vector<int32_t> rows(tokens.size());
-      std::iota(rows.begin(), rows.end(), 0);
-      model_.draft(tokens, segments, rows, wanted);
-    }
-    return now_seconds() - start;
-  }
-
-  // The limits, as the better of two measurements: before the work and now.
-  Peaks peaks() const {
+  Peaks best() const {
     const Peaks after = measure_peaks(5);
     Peaks best = before_;
     best.memory_bytes_per_second =
@@ -95,28 +45,13 @@ class Bench {
   }
 
  private:
-  Peaks before_;
-  double start_;
-  LoadedModel model_;
-  double load_seconds_;
-  int64_t batch_;
-  std::vector<std::vector<int32_t>> pages_;
-  Random random_{1};
+  Peaks before_ = measure_peaks(5);
 };
 
 nlohmann::ordered_json report(const std::string& model, const InferenceBench& options) {
-  return {{"cpu", machine().cpu_name},     {"threads", thread_count()},
-          {"isa", isa_name(active_isa())}, {"model", model},
-          {"tokens", options.tokens},      {"context", options.context},
-          {"batch", options.batch}};
-}
-
-void print(const nlohmann::ordered_json& line, bool json) {
-  if (json) {
-    fmt::print("{}\n", line.dump());
-    return;
-  }
-  for (const auto& [key, value] : line.items()) fmt::print("{:28} {}\n", key, value.dump());
+  nlohmann::ordered_json line = begin_report(model);
+  line.update({{"tokens", options.tokens}, {"context", options.context}, {"batch", options.batch}});
+  return line;
 }
 
 double median(std::vector<double> seconds) {
@@ -131,7 +66,7 @@ class SimulatedDrafts {
       : options_(options), sizes_(static_cast<size_t>(options.batch), first) {}
 
   // One step; seconds.
-  double step(Bench& bench) {
+  double step(RandomSequences& bench) {
     const int64_t checked = 1 + options_.draft_tokens;
     const double seconds = bench.forward(sizes_, checked, AttentionForm::absorbed, checked);
     for (int64_t& size : sizes_) {
@@ -166,7 +101,8 @@ class SimulatedDrafts {
 void bench_prefill(const std::string& model, const InferenceBench& options) {
   const int64_t rows = std::min(options.tokens * options.batch, chunk_tokens);
 
-  Bench bench(model, options, options.tokens, rows);
+  const PeaksAround around;
+  RandomSequences bench(model, load_options(options, options.tokens, rows), options.batch);
   const auto read_prompt = [&] {
     const int64_t chunk = rows / options.batch;
     for (int64_t done = 0; done < options.tokens; done += chunk)
@@ -180,7 +116,7 @@ void bench_prefill(const std::string& model, const InferenceBench& options) {
     read_prompt();
     seconds.push_back(now_seconds() - start);
   }
-  const Peaks peaks = bench.peaks();
+  const Peaks peaks = around.best();
   const ModelConfig& config = bench.model().config();
   const double best = *std::min_element(seconds.begin(), seconds.end());
   const double tokens = static_cast<double>(options.tokens * options.batch);
@@ -200,7 +136,7 @@ void bench_prefill(const std::string& model, const InferenceBench& options) {
                {"limit", integers ? "int8" : "bf16"},
                {"limit_operations_per_second", peak},
                {"limit_fraction", operations / best / peak}});
-  print(line, options.json);
+  print_report(line, options.json);
 }
 
 void bench_decode(const std::string& model, const InferenceBench& options) {
@@ -208,7 +144,10 @@ void bench_decode(const std::string& model, const InferenceBench& options) {
   const bool drafting = options.simulated_acceptance > 0;
   const int64_t checked = drafting ? 1 + options.draft_tokens : 1;  // tokens of a sequence a step
   const int64_t first = options.context + warm_up;
-  Bench bench(model, options, warm_up + options.tokens * checked, options.batch * checked);
+  const PeaksAround around;
+  RandomSequences bench(
+      model, load_options(options, warm_up + options.tokens * checked, options.batch * checked),
+      options.batch);
   SimulatedDrafts drafts(options, first);
   std::vector<double> seconds, empty, drafted;
   int64_t read = 0;
@@ -226,7 +165,7 @@ void bench_decode(const std::string& model, const InferenceBench& options) {
   const double weights = static_cast<double>(read) / static_cast<double>(options.tokens);
   const double keys = static_cast<double>(options.batch * bench.model().cache_bytes_per_token()) *
                       (static_cast<double>(first) + 0.5 * static_cast<double>(options.tokens));
-  const double bandwidth = bench.peaks().memory_bytes_per_second;
+  const double bandwidth = around.best().memory_bytes_per_second;
   const double best = *std::min_element(seconds.begin(), seconds.end()), middle = median(seconds);
   const double batch = static_cast<double>(options.batch);
   auto line = report(model, options);
@@ -247,7 +186,7 @@ void bench_decode(const std::string& model, const InferenceBench& options) {
     line.update({{"empty_context_median_seconds", median(empty)},
                  {"loss_to_context", 1 - median(empty) / middle}});
   if (drafting) drafts.report(line, median(drafted), batch / middle);
-  print(line, options.json);
+  print_report(line, options.json);
 }
 
 }  // namespace minke

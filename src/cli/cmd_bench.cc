@@ -1,4 +1,4 @@
-// minke bench peak | gemm | train | prefill | decode
+// minke bench peak | gemm | train | prefill | decode | rollout
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -6,6 +6,7 @@
 #include "bench/gemm.h"
 #include "bench/inference.h"
 #include "bench/peak.h"
+#include "bench/rollout.h"
 #include "bench/train.h"
 #include "cli/commands.h"
 
@@ -49,6 +50,32 @@ void add_inference(CLI::App& bench, const std::string& name, const std::string& 
   command->callback([a, run] { run(a->model, a->options); });
 }
 
+void add_rollout(CLI::App& bench) {
+  struct Arguments {
+    std::string model;
+    RolloutBench options;
+    bool fast = false;
+  };
+  auto a = std::make_shared<Arguments>();
+  CLI::App* command = bench.add_subcommand("rollout", "Measure sampling answers to learn from");
+  command->add_option("model", a->model, "Hugging Face directory, or GGUF file")->required();
+  const auto count = [&](const char* name, int64_t& value, const char* about, int64_t most) {
+    command->add_option(name, value, about)
+        ->check(CLI::Range(int64_t{1}, most))
+        ->capture_default_str();
+  };
+  count("--prompt-tokens", a->options.prompt_tokens, "Tokens of a prompt", 1 << 20);
+  count("--tokens", a->options.tokens, "Tokens of an answer", 1 << 20);
+  count("--answers", a->options.answers, "Answers that grow at once", 512);
+  count("--group", a->options.group, "Answers to one prompt", 512);
+  command->add_flag("--fast", a->fast, "Attention in the form that is fast, not the trainer's");
+  command->add_flag("--json", a->options.json, "Print JSON");
+  command->callback([a] {
+    a->options.exact = !a->fast;
+    bench_rollout(a->model, a->options);
+  });
+}
+
 }  // namespace
 
 void add_bench_command(CLI::App& app) {
@@ -90,6 +117,7 @@ void add_bench_command(CLI::App& app) {
 
   add_inference(*bench, "prefill", "Measure reading prompts", 512, false, bench_prefill);
   add_inference(*bench, "decode", "Measure writing tokens", 32, true, bench_decode);
+  add_rollout(*bench);
 }
 
 }  // namespace minke

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/compute_option.h"
 #include "config/task_config.h"
+#include "data/compressors.h"
 #include "ledger/version.h"
 #include "model/eval.h"
 #include "post/eval.h"
@@ -20,7 +21,7 @@ using Json = nlohmann::ordered_json;
 struct Arguments {
   std::string model, task, file, compute;
   int64_t context = 0;
-  bool json = false;
+  bool compressors = false, json = false;
 
   // Of tasks with problems to answer.
   std::string recipe, split = "test", prompt = "plain", output;
@@ -31,14 +32,21 @@ struct Arguments {
 };
 
 Json run_perplexity(LoadedModel& model, const Arguments& a) {
-  const TextEvaluation result = evaluate_text(model, read_file(a.file));
-  return {{"task", a.task},
-          {"context", model.max_tokens()},
-          {"tokens", result.tokens},
-          {"bytes", result.bytes},
-          {"nats", result.nats},
-          {"perplexity", result.perplexity()},
-          {"bits_per_byte", result.bits_per_byte()}};
+  const std::string text = read_file(a.file);
+  const TextEvaluation result = evaluate_text(model, text);
+  Json json = {{"task", a.task},
+               {"context", model.max_tokens()},
+               {"tokens", result.tokens},
+               {"bytes", result.bytes},
+               {"nats", result.nats},
+               {"perplexity", result.perplexity()},
+               {"bits_per_byte", result.bits_per_byte()}};
+  if (a.compressors) {
+    const double bits = 8.0 / static_cast<double>(text.size());
+    json["xz_bits_per_byte"] = bits * static_cast<double>(xz_bytes(text));
+    json["gzip_bits_per_byte"] = bits * static_cast<double>(gzip_bytes(text));
+  }
+  return json;
 }
 
 Json run_choices(LoadedModel& model, const Arguments& a,
@@ -177,6 +185,8 @@ void add_eval_command(CLI::App& app) {
   command->add_option("--context", a->context, "Tokens of one window (default: 2048)")
       ->check(CLI::Range(2, 1 << 24));
   add_compute_option(*command, a->compute);
+  command->add_flag("--compressors", a->compressors,
+                    "ppl: also what xz -9 and gzip -9 make of the text");
   command->add_flag("--json", a->json, "Print one JSON object");
   command->callback([a] { run(*a); });
 }

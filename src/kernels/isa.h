@@ -22,6 +22,10 @@ const std::vector<Isa>& supported_isas();
 // otherwise the best that is supported.
 Isa active_isa();
 
+// Whether the implementation in use has instructions for products of bf16. Others widen the
+// operands to f32 first, and what is f32 anyway had better stay so.
+inline bool has_bf16_products() { return active_isa() >= Isa::avx512_bf16; }
+
 // Chooses another one; for tests and benchmarks. Not while kernels run.
 void set_active_isa(Isa isa);
 

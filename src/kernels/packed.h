@@ -51,7 +51,9 @@ struct IntegerScheme {
   int bits = 8;
   int group = 32;
   bool table = false, two_levels = false, mins = false;
-  int zero = 128;  // of table formats after the lookup, whose values then count from −128
+  // Of table formats after the lookup, whose values then count from −128. 0 in packings of 8 bits
+  // means codes of at most 31 (Q5_1, Q2_K, Q5_K).
+  int zero = 128;
 };
 
 constexpr IntegerScheme integer_scheme(Packing packing) {

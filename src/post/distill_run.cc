@@ -73,7 +73,8 @@ class Run {
     Ledger& ledger = ledger_.update();
     ledger.name = config.name;
     ledger.prices = config.cost;
-    ledger.peak_flops = measured_peaks().best(config.compute == ComputeDType::f32 ? "f32" : "bf16");
+    ledger.peak_flops = measured_flops(
+        measured_peaks(), config.compute == ComputeDType::f32 ? DType::f32 : DType::bf16);
     ledger.recipe_sha256 = sha256(write_distill_config(config));
     ledger.code_version = code_version();
   }
@@ -151,7 +152,7 @@ class Run {
       student_ = &trainer->student();
       training_ = std::move(trainer);
     }
-    ledger_.update().planned_memory_bytes = training_->trained().memory_plan().total();
+    ledger_.update().planned_memory_bytes = planned_bytes();
     if (checkpoint_) {
       training_->resume(*checkpoint_);
       info("resumed from {}", checkpoint_->string());
@@ -165,6 +166,12 @@ class Run {
          count_parameters(training_->trained().options().model),
          config_.compute == ComputeDType::f32 ? "f32" : "bf16", thread_count(),
          isa_name(active_isa()));
+  }
+
+  // Of the training, the student's rollouts and an on-policy teacher.
+  int64_t planned_bytes() const {
+    const int64_t bytes = training_->trained().memory_plan().total() + student_->planned_bytes();
+    return on_policy_ ? bytes + on_policy_->teacher().planned_bytes() : bytes;
   }
 
   // Of the steps that a resumed run keeps, and of the sampling.

@@ -1,5 +1,7 @@
 #include "post/distill_student.h"
 
+#include "base/machine.h"
+
 namespace minke {
 namespace {
 
@@ -10,8 +12,8 @@ std::optional<ChatTemplate> chat_of(const DistillConfig& config, const ModelSour
 }
 
 RolloutOptions rollout_options(const DistillConfig& config, const ModelSource& source,
-                               const std::optional<ChatTemplate>& chat,
-                               const Tokenizer& tokenizer) {
+                               const std::optional<ChatTemplate>& chat, const Tokenizer& tokenizer,
+                               const TrainableModel& model) {
   const int64_t longest = config.rollout.max_prompt_tokens + config.rollout.max_tokens;
   if (longest > source.config().max_position_embeddings)
     fail_usage(
@@ -20,6 +22,7 @@ RolloutOptions rollout_options(const DistillConfig& config, const ModelSource& s
   RolloutOptions options{config.rollout.max_prompt_tokens, config.rollout.max_tokens,
                          config.rollout.sequences};
   if (chat) options.stop_tokens = chat->stop_ids(tokenizer);
+  options.memory_bytes = machine().memory_bytes - model.memory_plan().total();
   return options;
 }
 
@@ -46,7 +49,7 @@ Student::Student(const DistillConfig& config, const TrainableModel& model, bool 
                                   static_cast<uint64_t>(config.evaluation.problems))),
       weights_(model.weights()),
       rollout_(model.options().model, weights_, model.compute(), tokenizer_,
-               rollout_options(config, source_, chat_, tokenizer_)),
+               rollout_options(config, source_, chat_, tokenizer_, model)),
       sampler_({sampled(config), AdvantageScale::none, config.seed,
                 [this](const Problem& problem) { return prompt(problem); }},
                *task_, judge_, rollout_) {}

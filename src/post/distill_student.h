@@ -22,6 +22,8 @@ class Student {
   // Answers to the training problems from `next_problem` on, which is advanced.
   SampledGroups sample(int64_t& next_problem);
   const Tokenizer& tokenizer() const { return tokenizer_; }
+  // Of the rollouts, beside the training's.
+  int64_t planned_bytes() const { return rollout_.planned_bytes(); }
 
  private:
   std::vector<int32_t> prompt(const Problem& problem) const;

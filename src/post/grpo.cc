@@ -14,13 +14,15 @@
 namespace minke {
 namespace {
 
-RolloutOptions rollout_options(const GrpoConfig& config, int64_t sequences) {
+RolloutOptions rollout_options(const GrpoConfig& config, int64_t sequences, int64_t memory_bytes) {
   return {config.rollout.max_prompt_tokens,
           config.rollout.max_tokens,
           sequences,
           config.rollout.mode == RolloutMode::exact,
           {},
-          config.rollout.stop};
+          config.rollout.stop,
+          false,
+          memory_bytes};
 }
 
 TrainableOptions trainable_options(const GrpoConfig& config, const ModelConfig& model) {
@@ -52,7 +54,8 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
   model_->load(source_);
   weights_ = std::make_unique<FlatSource>(model_->weights());
   const ModelConfig& model = model_->options().model;
-  RolloutOptions rollout = rollout_options(config_, config_.rollout.sequences);
+  const auto memory_left = [this] { return machine().memory_bytes - planned_bytes(); };
+  RolloutOptions rollout = rollout_options(config_, config_.rollout.sequences, memory_left());
   if (config_.rollout.chat) {
     chat_ = source_.chat_template(tokenizer_);
     rollout.stop_tokens = chat_->stop_ids(tokenizer_);
@@ -74,7 +77,15 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
   reference_source_ = std::make_unique<FlatSource>(*reference_weights_);
   constexpr int64_t sequences = 16;
   reference_ = std::make_unique<Rollout>(model, *reference_source_, model_->compute(), tokenizer_,
-                                         rollout_options(config_, sequences));
+                                         rollout_options(config_, sequences, memory_left()));
+}
+
+int64_t GrpoTrainer::planned_bytes() const {
+  int64_t bytes = model_->memory_plan().total();
+  if (rollout_) bytes += rollout_->planned_bytes();
+  if (reference_weights_) bytes += reference_weights_->flat_weights().bytes();
+  if (reference_) bytes += reference_->planned_bytes();
+  return bytes;
 }
 
 void GrpoTrainer::refresh_rollout() {

@@ -53,6 +53,8 @@ class GrpoTrainer {
   const TrainPosition& position() const { return position_; }
   const GrpoConfig& config() const { return config_; }
   const TrainableModel& model() const { return *model_; }
+  // Of the training, the rollouts and the reference.
+  int64_t planned_bytes() const;
   const std::vector<Problem>& held_out() const { return held_out_; }
 
  private:

@@ -82,8 +82,8 @@ class Run {
     Ledger& ledger = ledger_.update();
     ledger.name = config.name;
     ledger.prices = config.cost;
-    ledger.peak_flops = measured_peaks().best(config.compute == ComputeDType::f32 ? "f32" : "bf16");
-    ledger.planned_memory_bytes = trainer_.model().memory_plan().total();
+    ledger.peak_flops = measured_flops(measured_peaks(), trainer_.model().compute());
+    ledger.planned_memory_bytes = trainer_.planned_bytes();
     ledger.recipe_sha256 = sha256(write_grpo_config(config));
     ledger.code_version = code_version();
     info("model: {} parameters; {} answers a step; {} on {} threads ({})",
@@ -91,6 +91,10 @@ class Run {
          config.rollout.prompts * config.rollout.group,
          config.compute == ComputeDType::f32 ? "f32" : "bf16", thread_count(),
          isa_name(active_isa()));
+    const int64_t training = trainer_.model().memory_plan().total();
+    info("memory plan: {:.2f} GiB = training {:.2f} GiB, rollouts and reference {:.2f} GiB",
+         gibibytes(trainer_.planned_bytes()), gibibytes(training),
+         gibibytes(trainer_.planned_bytes() - training));
     if (checkpoint) info("resumed from {}", checkpoint->string());
   }
 

@@ -31,6 +31,7 @@ class TeacherLogits {
   // f32 [n, V] of those rows of the micro-batch, which predict a token of an answer; rising.
   Tensor rows(std::span<const int32_t> wanted) const;
 
+  int64_t planned_bytes() const { return model_.planned_bytes(); }
   double flops() const { return flops_; }      // of the last micro-batch
   double seconds() const { return seconds_; }  // the same
 
@@ -57,6 +58,7 @@ class OnPolicyTrainer : public Training {
   const TrainableModel& trained() const override { return *model_; }
 
   Student& student() { return *student_; }
+  const TeacherLogits& teacher() const { return *teacher_; }
   const OnPolicyReport& last() const { return last_; }
 
  private:

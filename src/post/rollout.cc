@@ -18,6 +18,7 @@ LoadOptions load_options(DType compute, const RolloutOptions& options) {
   load.batch_tokens = std::max({options.sequences, scored_rows, load.max_tokens});
   load.batch_logits = load.batch_tokens;
   load.quiet = true;
+  load.memory_bytes = options.memory_bytes;
   return load;
 }
 
@@ -73,6 +74,7 @@ Request Rollout::request_for(const RolloutRequest& wanted, double temperature, A
   request.sampling.seed = wanted.seed;
   request.max_tokens = options_.max_answer_tokens;
   request.stop_tokens = options_.stop_tokens;
+  request.ignore_eos = options_.ignore_eos;
   if (!options_.stop.empty()) request.stop = {options_.stop};
   request.skip_special = false;
   const double scale = temperature > 0 ? temperature : 1.0;

@@ -23,6 +23,8 @@ struct RolloutOptions {
   bool exact = true;
   std::vector<int32_t> stop_tokens{};  // that end an answer, beside the tokenizer's EOS
   std::string stop{};                  // text that ends it, if not empty; its tokens are trained
+  bool ignore_eos = false;             // answers end by their length alone, for measurements
+  int64_t memory_bytes = 0;            // that it may take; 0: what this machine grants
 };
 
 struct RolloutRequest {
@@ -74,6 +76,8 @@ class Rollout {
   // Takes the weights as they are now. Keys remembered of earlier weights are never used: each
   // sample() starts without any.
   void refresh() { model_.refresh(); }
+
+  int64_t planned_bytes() const { return model_.planned_bytes(); }
 
   // An answer for each request, in their order. An answer that the engine ends with an error is an
   // Error. temperature 0: greedy.

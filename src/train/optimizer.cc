@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/isa.h"
 #include "kernels/optimizer.h"
 
 namespace minke {
@@ -33,7 +34,8 @@ Optimizer::Optimizer(const OptimizerConfig& config, DType compute, const Weights
     else
       adamw_.push_back({begin, end, decay});
   }
-  muon_ = Muon(config, compute, std::move(matrices), arena);
+  const DType products = has_bf16_products() ? compute : DType::f32;
+  muon_ = Muon(config, products, std::move(matrices), arena);
 }
 
 void Optimizer::step(int64_t step, double factor, double gradient_scale) {

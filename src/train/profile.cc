@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "kernels/peak.h"
 
 namespace minke {
 namespace {
@@ -12,9 +13,9 @@ double limit_of(const ProfileEntry& entry, const Peaks& peaks) {
     case ProfileLimit::memory:
       return peaks.memory_bytes_per_second;
     case ProfileLimit::f32:
-      return peaks.best("f32");
+      return measured_flops(peaks, DType::f32);
     case ProfileLimit::bf16:
-      return peaks.best("bf16");
+      return measured_flops(peaks, DType::bf16);
     case ProfileLimit::int8:
       return peaks.best("int8");
   }

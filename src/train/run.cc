@@ -38,7 +38,7 @@ class Run {
         ledger_(checkpoint ? stored_ledger(settings_.folder) : Ledger(),
                 training_->position().step),
         metrics_(settings_.folder / "metrics.jsonl", checkpoint ? training_->position().step : -1),
-        peak_flops_(measured_peaks().best(compute_name())) {
+        peak_flops_(measured_flops(measured_peaks(), training_->trained().compute())) {
     write_file(settings_.folder / "recipe.toml", settings_.recipe);
     Ledger& ledger = ledger_.update();
     ledger.name = settings_.name;

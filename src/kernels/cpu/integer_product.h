@@ -25,6 +25,9 @@ struct Scheme {
   static constexpr IntegerScheme of = integer_scheme(packing);
   static constexpr int parts = integer_group / of.group, steps = 8 / parts;
   static constexpr int64_t code_bytes = of.bits * 64;  // of a group
+  static constexpr CodeRange range = of.bits == 4 && !of.table ? CodeRange::four_bits
+                                     : of.zero == 0            ? CodeRange::five_bits
+                                                               : CodeRange::less_128;
   // Of a chunk with so many groups.
   static constexpr ChunkLayout layouts[chunk_groups + 1] = {
       chunk_layout(of, 0), chunk_layout(of, 1), chunk_layout(of, 2),
@@ -117,13 +120,13 @@ inline void multiply_packed_rows(const PackedProduct& t, int64_t panel, int64_t 
 #pragma GCC unroll 2
       for (int part = 0; part < S::parts; ++part) {
         const V scale = levels.scale(g * S::parts + part);
+        W products[R];
+        dot_steps<S::range, S::steps>(products, code + part * S::steps,
+                                      a.value + 4 * part * S::steps, a.inner, a.start + part,
+                                      a.parts);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
-          W products = splat_word(static_cast<uint32_t>(a.start[r * a.parts + part]));
-#pragma GCC unroll 8
-          for (int i = part * S::steps; i < (part + 1) * S::steps; ++i)
-            products = dot4(products, code[i], a.value + r * a.inner + 4 * i);
-          y[r] = add_part(y[r], scale, a.scale + r * a.groups, products);
+          y[r] = add_part(y[r], scale, a.scale + r * a.groups, products[r]);
           if constexpr (S::of.mins)
             y[r] =
                 sub(y[r], mul(levels.min(g * S::parts + part), splat(a.sum[r * a.parts + part])));

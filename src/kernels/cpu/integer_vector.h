@@ -14,6 +14,16 @@ inline uint32_t word_at(const void* p) {
   return x;
 }
 
+// What unsigned codes can be: at most 15, at most 31, or any, of which the start takes 128 away.
+// The last may be multiplied as signed numbers instead, without the start.
+enum class CodeRange { four_bits, five_bits, less_128 };
+
+// sums[r] = start of row r + Σ over the steps and their four codes of code · value, for R rows:
+// values a_row bytes and starts start_row elements apart.
+template <CodeRange range, int steps, int R>
+void dot_steps(W (&sums)[R], const W* codes, const int8_t* a, int64_t a_row, const int32_t* start,
+               int64_t start_row);
+
 #if defined(__AVX512F__)
 
 inline __m512i ints(W x) { return reinterpret_cast<__m512i>(x); }
@@ -70,17 +80,68 @@ inline W look_up(W nibbles, const uint8_t* table) {
       _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
   return {_mm256_shuffle_epi8(both, nibbles.low), _mm256_shuffle_epi8(both, nibbles.high)};
 }
-inline __m256i dot4(__m256i sum, __m256i codes, __m256i x_even, __m256i x_odd) {
-  const __m256i even = _mm256_and_si256(codes, _mm256_set1_epi32(0x00ff00ff));
-  const __m256i odd = _mm256_srli_epi16(codes, 8);
-  return _mm256_add_epi32(
-      sum, _mm256_add_epi32(_mm256_madd_epi16(even, x_even), _mm256_madd_epi16(odd, x_odd)));
+inline W splat_values(const int8_t* a) { return splat_word(word_at(a)); }
+// Sums of pairs of 16 bits to words.
+inline W widen_sums(W pairs) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  return {_mm256_madd_epi16(pairs.low, ones), _mm256_madd_epi16(pairs.high, ones)};
 }
-inline W dot4(W sum, W codes, const int8_t* a) {
-  const __m256i x = _mm256_set1_epi32(static_cast<int>(word_at(a)));
-  const __m256i x_even = _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8);
-  const __m256i x_odd = _mm256_srai_epi16(x, 8);
-  return {dot4(sum.low, codes.low, x_even, x_odd), dot4(sum.high, codes.high, x_even, x_odd)};
+
+// VPMADDUBSW adds pairs of products to 16 bits and saturates. Small codes leave room there for the
+// sum of several steps.
+template <int most, int steps, int R>
+inline void dot_small(W (&sums)[R], const W* codes, const int8_t* a, int64_t a_row) {
+  constexpr int together = 32767 / (2 * most * 127) < steps ? 32767 / (2 * most * 127) : steps;
+  static_assert(steps % together == 0);
+#pragma GCC unroll 8
+  for (int first = 0; first < steps; first += together) {
+    W pairs[R];
+#pragma GCC unroll 8
+    for (int i = first; i < first + together; ++i)
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const W x = splat_values(a + r * a_row + 4 * i);
+        const W two = {_mm256_maddubs_epi16(codes[i].low, x.low),
+                       _mm256_maddubs_epi16(codes[i].high, x.high)};
+        pairs[r] = i == first ? two
+                              : W{_mm256_add_epi16(pairs[r].low, two.low),
+                                  _mm256_add_epi16(pairs[r].high, two.high)};
+      }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+      sums[r] = first == 0 ? widen_sums(pairs[r]) : add_words(sums[r], widen_sums(pairs[r]));
+  }
+}
+
+// Signed codes, as |code| · (value with code's sign): a pair of these is at most 2 · 128 · 127,
+// which is less than 2^15.
+template <int steps, int R>
+inline void dot_signed(W (&sums)[R], const W* codes, const int8_t* a, int64_t a_row) {
+  const __m256i middle = _mm256_set1_epi8(-128);
+#pragma GCC unroll 8
+  for (int i = 0; i < steps; ++i) {
+    const W code = {_mm256_xor_si256(codes[i].low, middle),
+                    _mm256_xor_si256(codes[i].high, middle)};
+    const W size = {_mm256_abs_epi8(code.low), _mm256_abs_epi8(code.high)};
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const W x = splat_values(a + r * a_row + 4 * i);
+      const W products =
+          widen_sums({_mm256_maddubs_epi16(size.low, _mm256_sign_epi8(x.low, code.low)),
+                      _mm256_maddubs_epi16(size.high, _mm256_sign_epi8(x.high, code.high))});
+      sums[r] = i == 0 ? products : add_words(sums[r], products);
+    }
+  }
+}
+
+template <CodeRange range, int steps, int R>
+inline void dot_steps(W (&sums)[R], const W* codes, const int8_t* a, int64_t a_row,
+                      const int32_t* start, int64_t start_row) {
+  if constexpr (range == CodeRange::less_128) return dot_signed<steps>(sums, codes, a, a_row);
+  dot_small<range == CodeRange::four_bits ? 15 : 31, steps>(sums, codes, a, a_row);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+    sums[r] = add_words(sums[r], splat_word(static_cast<uint32_t>(start[r * start_row])));
 }
 
 #else
@@ -118,6 +179,19 @@ inline W dot4(W sum, W codes, const int8_t* a) {
   return load_words(sums);
 }
 
+#endif
+
+#if defined(__AVX512F__) || !defined(__AVX2__)
+template <CodeRange range, int steps, int R>
+inline void dot_steps(W (&sums)[R], const W* codes, const int8_t* a, int64_t a_row,
+                      const int32_t* start, int64_t start_row) {
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    sums[r] = splat_word(static_cast<uint32_t>(start[r * start_row]));
+#pragma GCC unroll 8
+    for (int i = 0; i < steps; ++i) sums[r] = dot4(sums[r], codes[i], a + r * a_row + 4 * i);
+  }
+}
 #endif
 
 // The values of iq4_values as codes around 128.
