@@ -24,12 +24,7 @@ class KeyHead {
  public:
   KeyHead(const Arithmetic& math, const AttentionShape& shape, const Arguments& arguments,
           const AttentionSequence& sequence, int64_t key_head)
-      : math_(math),
-        operand_math_(Arithmetic::for_operands(math.dtype)),
-        shape_(shape),
-        x_(arguments),
-        s_(sequence),
-        key_head_(key_head) {
+      : math_(math), shape_(shape), x_(arguments), s_(sequence), key_head_(key_head) {
     queries_ = s_.query_end - s_.query_begin;
     before_ = s_.key_end - s_.key_begin - queries_;
     row_ = math.bytes(shape.width);
@@ -47,8 +42,8 @@ class KeyHead {
     dout_rows_ = scratch(dout_slot, row_block * dout_row_);
     const int64_t inner = std::max(key_block, row_block);
     const int64_t widest = std::max({key_block, dk_row_, dv_row_});
-    left_ = scratch(left_operand_slot, left_bytes(operand_math_, inner, widest));
-    right_ = scratch(right_operand_slot, right_bytes(operand_math_, inner, widest));
+    left_ = scratch(left_operand_slot, left_bytes(math, inner, widest));
+    right_ = scratch(right_operand_slot, right_bytes(math, inner, widest));
   }
 
   void run() {
@@ -103,7 +98,7 @@ class KeyHead {
     right_from_rows(math_, dp_, values, address(x_.keys.v, first_key, key_head_),
                     math_.bytes(x_.keys.v.stride[0]), count, shape_.v_dim);
     char* columns = scratch(key_columns_slot, right_bytes(math_, key_block, shape_.width));
-    right_from_columns(math_, dq_product_, columns, rows, math_.dtype, row_, count, shape_.width);
+    right_from_columns(math_, dq_product_, columns, rows, row_, count, shape_.width);
     std::memset(dk_, 0, key_block * dk_row_ * 4);
     std::memset(dv_, 0, key_block * dv_row_ * 4);
     const int64_t first_query = std::max<int64_t>(0, begin - before_) / row_block * row_block;
@@ -189,17 +184,15 @@ class KeyHead {
   void multiply_transposed(const char* p, int64_t count, const char* b, int64_t b_row, int64_t rows,
                            int64_t columns, float* sums, int64_t sums_row) {
     Product product{};
-    const Arithmetic& math = operand_math_;
-    left_from_columns(math, product, left_, p, math_.dtype, math_.bytes(key_block), rows, count);
-    right_from_columns(math, product, right_, b, math_.dtype, b_row, rows, columns);
+    left_from_columns(math_, product, left_, p, math_.bytes(key_block), rows, count);
+    right_from_columns(math_, product, right_, b, b_row, rows, columns);
     product.c = sums;
     product.c_row = sums_row;
     product.load = true;
-    math.multiply(product);
+    math_.multiply(product);
   }
 
   const Arithmetic& math_;
-  const Arithmetic operand_math_;
   const AttentionShape& shape_;
   const Arguments& x_;
   const AttentionSequence& s_;

@@ -190,8 +190,7 @@ class Rows {
     int64_t value_row = math_.bytes(keys.v.stride[0]);
     const char* value = address(keys.v, s_.key_row(first), key_head_);
     if (s_.pages) value = gather_values(keys, first, count, value_row);
-    right_from_columns(math_, weighted_, values, value, math_.dtype, value_row, count,
-                       shape_.v_dim);
+    right_from_columns(math_, weighted_, values, value, value_row, count, shape_.v_dim);
   }
 
   // Values whose pages do not lie one after the other, as rows in scratch.
@@ -262,7 +261,7 @@ class Rows {
       weighted_.a = p_ + math_.bytes(key);
       weighted_.steps = math_.steps(run);
       for (int64_t column = 0; column < shape_.v_dim; column += columns) {
-        right_from_columns(math_, weighted_, panels, values + math_.bytes(column), math_.dtype,
+        right_from_columns(math_, weighted_, panels, values + math_.bytes(column),
                            math_.bytes(keys.v.stride[0]), run,
                            std::min(columns, shape_.v_dim - column));
         weighted_.c = out + column;

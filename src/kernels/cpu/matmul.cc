@@ -221,8 +221,7 @@ void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t i
     const ConvertedRows rows = converted_rows(math, weight, begin, end);
     char* out =
         reinterpret_cast<char*>(packed.storage.data) + (inner_offset + begin) / math.per_step * 64;
-    panels_from_columns(math, out, panel, 64, rows.data, math.dtype, rows.row, end - begin,
-                        packed.rows);
+    panels_from_columns(math, out, panel, 64, rows.data, rows.row, end - begin, packed.rows);
   });
 }
 
@@ -257,31 +256,29 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
 void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy, const Tensor& x,
                                     std::span<const int64_t> offsets, bool accumulate) {
   if (dw.empty()) return;
-  const Arithmetic math = Arithmetic::for_operands(dy.dtype);
+  const Arithmetic math(dy.dtype);
   const int64_t block = 1024 / math.element;  // tokens
   const std::vector<int64_t> group_rows(dw.size(), dy.columns());
   const Tiling tiling(group_rows, x.columns(), 128, 256);
   const int64_t operations =
       (offsets.back() - offsets.front()) * dy.columns() * x.columns() +
       (accumulate ? 0 : static_cast<int64_t>(dw.size()) * dy.columns() * x.columns());
-  tiling.run(
-      operations, [&](int64_t g, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
-        const int64_t rows = row_end - row, columns = column_end - column;
-        const int64_t tokens = offsets[g + 1] - offsets[g];
-        Destination tile(math.k, dw[g], row, column, rows, columns, accumulate, tokens <= block);
-        for (int64_t t = 0; t < tokens; t += block) {
-          const int64_t count = std::min(block, tokens - t), token = offsets[g] + t;
-          Product product{};
-          char* left = scratch(left_slot, left_bytes(math, block, rows));
-          left_from_columns(math, product, left, at(dy, token, row), dy.dtype, row_bytes(dy), count,
-                            rows);
-          char* right = scratch(right_slot, right_bytes(math, block, columns));
-          right_from_columns(math, product, right, at(x, token, column), x.dtype, row_bytes(x),
-                             count, columns);
-          tile.add(math, product);
-        }
-        tile.finish();
-      });
+  tiling.run(operations, [&](int64_t g, int64_t row, int64_t row_end, int64_t column,
+                             int64_t column_end) {
+    const int64_t rows = row_end - row, columns = column_end - column;
+    const int64_t tokens = offsets[g + 1] - offsets[g];
+    Destination tile(math.k, dw[g], row, column, rows, columns, accumulate, tokens <= block);
+    for (int64_t t = 0; t < tokens; t += block) {
+      const int64_t count = std::min(block, tokens - t), token = offsets[g] + t;
+      Product product{};
+      char* left = scratch(left_slot, left_bytes(math, block, rows));
+      left_from_columns(math, product, left, at(dy, token, row), row_bytes(dy), count, rows);
+      char* right = scratch(right_slot, right_bytes(math, block, columns));
+      right_from_columns(math, product, right, at(x, token, column), row_bytes(x), count, columns);
+      tile.add(math, product);
+    }
+    tile.finish();
+  });
 }
 
 }  // namespace minke::cpu

@@ -21,20 +21,10 @@ struct Buffer {
 };
 
 void copy_to_panels(char* out, int64_t out_panel, const char* row, int64_t columns) {
-  for (int64_t c = 0; c < columns; c += panel_width, out += out_panel)
-    std::memcpy(out, row + c * 4, std::min(panel_width, columns - c) * 4);
-}
-
-void widen_to_panels(const Kernels& k, char* out, int64_t out_panel, const uint16_t* row,
-                     int64_t columns) {
-  if (out_panel == panel_width * 4) return k.widen(reinterpret_cast<float*>(out), row, columns);
-  constexpr int64_t most = 32 * panel_width;
-  float wide[most];
-  for (int64_t c = 0; c < columns; c += most, out += 32 * out_panel) {
-    const int64_t count = std::min(most, columns - c);
-    k.widen(wide, row + c, count);
-    copy_to_panels(out, out_panel, reinterpret_cast<const char*>(wide), count);
-  }
+  int64_t c = 0;
+  for (; c + panel_width <= columns; c += panel_width, out += out_panel)
+    std::memcpy(out, row + c * 4, panel_width * 4);  // of a constant size: no call
+  if (c < columns) std::memcpy(out, row + c * 4, (columns - c) * 4);
 }
 
 }  // namespace
@@ -64,14 +54,9 @@ void panels_from_rows(const Arithmetic& math, char* out, int64_t out_panel, cons
 }
 
 void panels_from_columns(const Arithmetic& math, char* out, int64_t out_panel, int64_t step_bytes,
-                         const char* in, DType in_dtype, int64_t in_row, int64_t inner,
-                         int64_t columns) {
+                         const char* in, int64_t in_row, int64_t inner, int64_t columns) {
   for (int64_t i = 0; i < inner; i += math.per_step, out += step_bytes) {
     const char* row = in + i * in_row;
-    if (math.dtype != in_dtype) {
-      widen_to_panels(math.k, out, out_panel, reinterpret_cast<const uint16_t*>(row), columns);
-      continue;
-    }
     if (math.dtype == DType::f32) {
       copy_to_panels(out, out_panel, row, columns);
       continue;
@@ -87,12 +72,12 @@ int64_t left_bytes(const Arithmetic& math, int64_t inner, int64_t rows) {
 }
 
 void left_from_columns(const Arithmetic& math, Product& product, char* out, const char* in,
-                       DType in_dtype, int64_t in_row, int64_t inner, int64_t rows) {
+                       int64_t in_row, int64_t inner, int64_t rows) {
   const bool turn = math.dtype == DType::bf16 && math.k.bf16_rows_contiguous;
   const int64_t steps = math.steps(inner), words = round_up(rows, panel_width);
   char* steps_first = turn ? scratch(0, steps * words * 4) : out;
   const int64_t filled = (inner + math.per_step - 1) / math.per_step;
-  panels_from_columns(math, steps_first, 64, words * 4, in, in_dtype, in_row, inner, rows);
+  panels_from_columns(math, steps_first, 64, words * 4, in, in_row, inner, rows);
   std::memset(steps_first + filled * words * 4, 0, (steps - filled) * words * 4);
   if (turn) math.k.transpose(out, steps * 4, steps_first, words * 4, steps, words);
   product.a = out;
@@ -116,10 +101,10 @@ int64_t right_bytes(const Arithmetic& math, int64_t inner, int64_t columns) {
 }
 
 void right_from_columns(const Arithmetic& math, Product& product, char* out, const char* in,
-                        DType in_dtype, int64_t in_row, int64_t inner, int64_t columns) {
+                        int64_t in_row, int64_t inner, int64_t columns) {
   const int64_t panel = right_panel_bytes(math, inner), used = math.steps(inner) * 64;
   const int64_t filled = (inner + math.per_step - 1) / math.per_step * 64;
-  panels_from_columns(math, out, panel, 64, in, in_dtype, in_row, inner, columns);
+  panels_from_columns(math, out, panel, 64, in, in_row, inner, columns);
   product.b = out;
   product.b_panel = panel;
   product.panels = round_up(columns, panel_width) / panel_width;

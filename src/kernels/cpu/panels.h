@@ -6,7 +6,6 @@
 #include <cstdint>
 
 #include "kernels/cpu/block.h"
-#include "kernels/isa.h"
 #include "kernels/packed.h"
 
 namespace minke::cpu {
@@ -14,12 +13,6 @@ namespace minke::cpu {
 // The arithmetic of one dtype on the active instruction set.
 struct Arithmetic {
   explicit Arithmetic(DType dtype);
-
-  // For operands of that dtype which are packed for one product: f32 where bf16 would be widened
-  // anyway. The sums have the same order and bits.
-  static Arithmetic for_operands(DType dtype) {
-    return Arithmetic(has_bf16_products() ? dtype : DType::f32);
-  }
 
   // The inner dimension as the operands hold it, padded.
   int64_t padded(int64_t inner) const { return round_up(inner, unit); }
@@ -41,11 +34,9 @@ void panels_from_rows(const Arithmetic& math, char* out, int64_t out_panel, cons
                       int64_t in_row, int64_t rows, int64_t inner);
 
 // Panels from row-major columns [inner, columns]: column c of it is column c of the product. A step
-// of a panel takes step_bytes (64 in a packed matrix). in_dtype: the arithmetic's, or bf16 to be
-// widened to f32.
+// of a panel takes step_bytes (64 in a packed matrix).
 void panels_from_columns(const Arithmetic& math, char* out, int64_t out_panel, int64_t step_bytes,
-                         const char* in, DType in_dtype, int64_t in_row, int64_t inner,
-                         int64_t columns);
+                         const char* in, int64_t in_row, int64_t inner, int64_t columns);
 
 // Bytes that left_from_columns() needs.
 int64_t left_bytes(const Arithmetic& math, int64_t inner, int64_t rows);
@@ -53,12 +44,12 @@ int64_t left_bytes(const Arithmetic& math, int64_t inner, int64_t rows);
 // The left operand whose transpose lies row-major in `in` [inner, rows]: fills `out` and sets the
 // product's a, a_row, a_step, rows and steps.
 void left_from_columns(const Arithmetic& math, Product& product, char* out, const char* in,
-                       DType in_dtype, int64_t in_row, int64_t inner, int64_t rows);
+                       int64_t in_row, int64_t inner, int64_t rows);
 
 // The same for the right operand, row-major in `in` [inner, columns]: sets b, b_panel and panels.
 int64_t right_bytes(const Arithmetic& math, int64_t inner, int64_t columns);
 void right_from_columns(const Arithmetic& math, Product& product, char* out, const char* in,
-                        DType in_dtype, int64_t in_row, int64_t inner, int64_t columns);
+                        int64_t in_row, int64_t inner, int64_t columns);
 
 // One row of `count` elements in another dtype.
 void convert_row(const Kernels& k, char* out, DType out_dtype, const char* in, DType in_dtype,
