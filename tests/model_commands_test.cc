@@ -1,4 +1,4 @@
-// minke inspect, convert, quantize and eval through the program, on a tiny model with every kind of
+// minke inspect, convert, quantize, eval and bench rollout through the program, on a tiny model with every kind of
 // layer.
 
 #include <nlohmann/json.hpp>
@@ -91,6 +91,26 @@ TEST_F(ModelCommands, EvalCountsRightAnswers) {
   write_file(folder_ / "broken", R"({"question": "12", "answer": 0})");
   fails("eval run --task choice --file broken", 1, "broken:1");
   fails("eval run --task ppl --file nowhere", 1, "nowhere");
+}
+
+// xz writes at least a header of 32 bytes about so short a text.
+TEST_F(ModelCommands, EvalStandsBesideCompressors) {
+  const Json result = json("eval run --task ppl --file text --compressors");
+  const double bits_of_header = 32.0 * 8 / result["bytes"].get<double>();
+  EXPECT_GT(result["xz_bits_per_byte"], bits_of_header);
+  EXPECT_GT(result["gzip_bits_per_byte"], 0.0);
+  EXPECT_FALSE(json("eval run --task ppl --file text").contains("xz_bits_per_byte"));
+}
+
+TEST_F(ModelCommands, BenchMeasuresRolloutsBesideDecoding) {
+  for (const char* form : {"", " --fast"}) {
+    const Json result = json(
+        std::string("bench rollout run --answers 5 --group 2 --prompt-tokens 3 --tokens 4") + form);
+    EXPECT_GT(result["rollout_tokens_per_second"], 0.0);
+    EXPECT_GT(result["ratio"], 0.0);
+    EXPECT_EQ(result["mode"], *form ? "fast" : "exact");
+  }
+  fails("bench rollout run --tokens 1000000", 2, "512");
 }
 
 }  // namespace
