@@ -1,5 +1,5 @@
-// minke inspect, convert, quantize, eval and bench rollout through the program, on a tiny model with every kind of
-// layer.
+// minke inspect, convert, quantize, eval and bench rollout through the program, on a tiny model
+// with every kind of layer.
 
 #include <nlohmann/json.hpp>
 

@@ -33,6 +33,7 @@ class ServeProgram : public TinyModelTest {
     ASSERT_EQ(::posix_spawn(&process_, "/bin/sh", nullptr, nullptr, const_cast<char**>(arguments),
                             environ),
               0);
+    std::signal(SIGPIPE, SIG_IGN);  // a server may hang up while a request is being written
     for (int i = 0; i < 1000 && port_ == 0; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       std::ifstream(folder_ / "port") >> port_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/machine.h"
+#include "base/threads.h"
 #include "infer/engine_state.h"
 
 namespace minke {
@@ -186,11 +187,28 @@ Tensor Engine::run() {
 
 // Returns how many tokens came.
 int64_t Engine::postprocess(const Tensor& logits) {
+  choose_tokens(logits);
   int64_t tokens = 0;
   for (Planned& planned : state_->planned) tokens += take_tokens(planned, logits);
   std::erase_if(state_->planned, [](const Planned& p) { return p.sequence->finished; });
   std::erase_if(state_->running, [](const auto& sequence) { return sequence->finished; });
   return tokens;
+}
+
+// The next token of every sequence, by all threads: with a large vocabulary that is a good part of
+// a step. A grammar is asked in its own order, later, and so is a choice that fails.
+void Engine::choose_tokens(const Tensor& logits) {
+  parallel_for(static_cast<int64_t>(state_->planned.size()), [&](int64_t i) {
+    Planned& planned = state_->planned[static_cast<size_t>(i)];
+    Sequence& sequence = *planned.sequence;
+    if (planned.first_logits < 0 || sequence.request.embedding || sequence.request.grammar) return;
+    const std::span<const float> row(logits.row<float>(planned.first_logits),
+                                     static_cast<size_t>(logits.columns()));
+    try {
+      planned.chosen = sequence.sampler.choose(row, sequence.answer_size(), nullptr);
+    } catch (const std::exception&) {
+    }
+  });
 }
 
 void Engine::score_prompt(Planned& planned, const Tensor& logits, TokenEvent& event) {
@@ -239,7 +257,8 @@ int64_t Engine::take_tokens(Planned& planned, const Tensor& logits) {
   try {
     for (int64_t i = 0; i <= drafted; ++i) {
       const float* row = logits.row<float>(planned.first_logits + i);
-      if (!take_token(sequence, {row, static_cast<size_t>(logits.columns())}, event)) break;
+      const std::optional<int32_t> chosen = i == 0 ? planned.chosen : std::nullopt;
+      if (!take_token(sequence, {row, static_cast<size_t>(logits.columns())}, chosen, event)) break;
       if (i < drafted && sequence.tokens.back() != sequence.drafts[i]) break;
     }
   } catch (const std::exception& error) {  // of this request's grammar or sampling: others go on
@@ -264,10 +283,12 @@ int64_t Engine::take_tokens(Planned& planned, const Tensor& logits) {
 }
 
 // Chooses and takes the next token; false when the answer has ended.
-bool Engine::take_token(Sequence& sequence, std::span<const float> logits, TokenEvent& event) {
+bool Engine::take_token(Sequence& sequence, std::span<const float> logits,
+                        std::optional<int32_t> chosen, TokenEvent& event) {
   const Request& request = sequence.request;
   const TokenMask* mask = request.grammar ? &request.grammar->allowed() : nullptr;
-  const int32_t token = sequence.sampler.choose(logits, sequence.answer_size(), mask);
+  const int32_t token =
+      chosen ? *chosen : sequence.sampler.choose(logits, sequence.answer_size(), mask);
   if (request.on_choice) request.on_choice(logits, token);
   const bool eos = !request.ignore_eos && token == tokenizer_.eos_id();
   if (eos || std::count(request.stop_tokens.begin(), request.stop_tokens.end(), token)) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -135,10 +136,12 @@ class Engine {
   AttentionForm form_of(bool answer) const;
 
   int64_t postprocess(const Tensor& logits);
+  void choose_tokens(const Tensor& logits);
   int64_t take_tokens(Planned& planned, const Tensor& logits);
   void score_prompt(Planned& planned, const Tensor& logits, TokenEvent& event);
   void take_embedding(Planned& planned);
-  bool take_token(Sequence& sequence, std::span<const float> logits, TokenEvent& event);
+  bool take_token(Sequence& sequence, std::span<const float> logits, std::optional<int32_t> chosen,
+                  TokenEvent& event);
   int64_t draft_limit(const Sequence& sequence) const;
   void record_step(double seconds, int64_t tokens);
   void remember_pages(Sequence& sequence);

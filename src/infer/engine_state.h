@@ -57,6 +57,7 @@ struct Engine::Planned {
   bool draft = false;         // rows are the MTP module's, whose input is the token after each
   std::vector<int32_t> hidden = {};  // of the model's last batch, that such rows go on from
   int64_t prompt_logits = -1;  // row of the logits after token `begin`, where the prompt is scored
+  std::optional<int32_t> chosen = {};  // the next token, where all of them are chosen at once
 };
 
 struct Engine::State {

@@ -107,12 +107,13 @@ int32_t Sampler::draw(int64_t position) {
       options_.top_k ? std::min(order_.size(), static_cast<size_t>(options_.top_k)) : order_.size();
   const bool keeps_all = options_.top_p >= 1 && limit == order_.size();
   const double wanted = keeps_all ? drawn * candidates : options_.top_p * total;
+  const size_t first_sorted = order_.size() < 4096 ? 8 : 64;  // a piece reads the whole order
   double kept = 0;
   size_t count = 0, sorted = 0;
   const auto is_enough = [&] { return keeps_all ? kept > wanted : kept >= wanted; };
   while (count < limit && (count == 0 || !is_enough())) {
     if (count == sorted) {
-      const size_t next = std::min(limit, std::max<size_t>(64, sorted * 8));
+      const size_t next = std::min(limit, std::max<size_t>(first_sorted, sorted * 8));
       std::partial_sort(order_.begin() + sorted, order_.begin() + next, order_.end(), before);
       sorted = next;
     }
