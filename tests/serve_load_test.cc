@@ -30,11 +30,12 @@ TEST_F(ServeLoad, AStreamThatWaitsShowsThatItLives) {
   first.post(chats, streamed(1900).dump());
   EXPECT_TRUE(comes_true([this] { return runs(1); }));
   second.post(chats, streamed(2).dump());
-  const std::string begin = second.read(": keep-alive\n\n");
-  EXPECT_NE(begin.find(": keep-alive\n\n"), std::string::npos) << begin;
-  EXPECT_EQ(begin.find("data:"), std::string::npos) << begin;
+  std::string answer = second.read(": keep-alive\n\n");
+  EXPECT_NE(answer.find(": keep-alive\n\n"), std::string::npos) << answer;
+  EXPECT_LT(answer.find(": keep-alive\n\n"), answer.find("data:")) << answer;
   first.hang_up();
-  EXPECT_NE(second.read("data: [DONE]").find("\"content\":"), std::string::npos);
+  if (answer.find("data: [DONE]") == std::string::npos) answer += second.read("data: [DONE]");
+  EXPECT_NE(answer.find("\"content\":"), std::string::npos) << answer;
 }
 
 TEST_F(ServeLoad, AKeyHasItsShare) {
