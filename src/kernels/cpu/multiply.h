@@ -126,8 +126,8 @@ inline void multiply_tiles(const Product& t, const Tile (&tiles)[max_rows][max_p
   }
 }
 
-// The f32 of bf16 operands, for sets without an instruction for these: `multiply` of them sums in the
-// same order as StepWidened, so the result has the same bits.
+// The f32 of bf16 operands, for sets without an instruction for these: `multiply` of them sums in
+// the same order as StepWidened, so the result has the same bits.
 inline void widen_panel(float* out, const char* panel, int64_t steps) {
   const W upper = splat_word(0xffff0000u);
   for (int64_t step = 0; step < steps; ++step, out += 32, panel += 64) {
@@ -137,12 +137,13 @@ inline void widen_panel(float* out, const char* panel, int64_t steps) {
   }
 }
 
-// Rows that are contiguous stay so. Of others, which lie one word apart, sixteen are read at a time.
+// Rows that are contiguous stay so. Of others, which lie one word apart, sixteen are read at a
+// time.
 inline void widen_left(Product& wide, char* out, const Product& t) {
   wide.steps = 2 * t.steps;
   wide.a = out;
   if (t.a_step == 4) {
-    wide.a_row = wide.steps * 4 + 64;  // not a power of two: rows would fall on the same cache lines
+    wide.a_row = wide.steps * 4 + 64;  // no power of two, lest rows share lines of the cache
     wide.a_step = 4;
     for (int64_t r = 0; r < t.rows; ++r) {
       const uint16_t* row = reinterpret_cast<const uint16_t*>(t.a + r * t.a_row);
