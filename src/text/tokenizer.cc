@@ -2,11 +2,13 @@
 
 #include <utf8proc.h>
 
+#include <condition_variable>
 #include <cstdlib>
 #include <mutex>
 #include <utility>
 
 #include "base/error.h"
+#include "base/machine.h"
 #include "text/pre_tokenizer.h"
 #include "text/utf8.h"
 
@@ -18,7 +20,9 @@ struct Workspace {
   Bpe::Workspace bpe;
 };
 
-// Workspaces that threads borrow, so that encode() is const and caches last. Thread-safe.
+// Workspaces that threads borrow, so that encode() is const and caches last. There are as many as
+// cores: with more threads than that (a server has one for each connection) some wait, instead of
+// 4 MB for each that ever encoded at the same time as the others. Thread-safe.
 class WorkspacePool {
  public:
   class Loan {
@@ -35,22 +39,28 @@ class WorkspacePool {
 
  private:
   std::unique_ptr<Workspace> take() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!idle_.empty()) {
-        auto workspace = std::move(idle_.back());
-        idle_.pop_back();
-        return workspace;
-      }
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return !idle_.empty() || made_ < machine().cores; });
+    if (idle_.empty()) {
+      auto workspace = std::make_unique<Workspace>();
+      ++made_;
+      return workspace;
     }
-    return std::make_unique<Workspace>();
+    auto workspace = std::move(idle_.back());
+    idle_.pop_back();
+    return workspace;
   }
   void give_back(std::unique_ptr<Workspace> workspace) {
-    const std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(workspace));
+    {
+      const std::lock_guard lock(mutex_);
+      idle_.push_back(std::move(workspace));
+    }
+    changed_.notify_one();
   }
 
   std::mutex mutex_;
+  std::condition_variable changed_;
+  int made_ = 0;
   std::vector<std::unique_ptr<Workspace>> idle_;
 };
 

@@ -4,12 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <barrier>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/error.h"
+#include "base/machine.h"
 #include "base/random.h"
 #include "base/threads.h"
 #include "text/special_tokens.h"
@@ -128,6 +131,26 @@ TEST(Tokenizer, ThreadsShareOne) {
   const std::string text = long_run("ab c1.", 5000);
   const auto expected = small().encode(text);
   parallel_for(50, [&](int64_t) { EXPECT_EQ(small().encode(text), expected); });
+}
+
+// A server has hundreds of threads that encode.
+TEST(Tokenizer, ManyThreadsTakeNoMoreMemoryThanCores) {
+  constexpr int threads = 64;
+  constexpr int64_t workspace_bytes = 5'000'000;
+  const Tokenizer tokenizer = Tokenizer::load(small_folder);
+  const std::string text = long_run("ab c1.", 100000);
+  const auto expected = small().encode(text);
+  std::barrier begin(threads);
+  const int64_t before = resident_bytes();
+  std::vector<std::jthread> all;
+  for (int i = 0; i < threads; ++i)
+    all.emplace_back([&] {
+      begin.arrive_and_wait();
+      EXPECT_EQ(tokenizer.encode(text), expected);
+    });
+  all.clear();
+  const int64_t thread_bytes = threads * 500'000;  // stacks and what each keeps to itself
+  EXPECT_LT(resident_bytes() - before, machine().cores * workspace_bytes + thread_bytes);
 }
 
 TEST(StreamDecoder, NeverEmitsHalfACharacter) {
