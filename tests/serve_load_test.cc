@@ -79,6 +79,26 @@ TEST_F(ServeLoad, TheEndDoesNotWaitForEver) {
   EXPECT_EQ(open.read().find("[DONE]"), std::string::npos);
 }
 
+// Connections come and go: what they took must not stay.
+TEST_F(ServeLoad, ManyConnectionsLeaveNothingBehind) {
+  start();
+  const auto rush = [this] {
+    std::vector<std::jthread> all;
+    for (int i = 0; i < 100; ++i)
+      all.emplace_back([this] { EXPECT_EQ(post(chats, chat("ships", 2)).status, 200); });
+  };
+  const auto threads = [this] {
+    const fs::path tasks = fmt::format("/proc/{}/task", process_);
+    return std::distance(fs::directory_iterator(tasks), {});
+  };
+  rush();
+  ASSERT_TRUE(comes_true([&] { return threads() < 20; }));
+  const double before = metric("minke_resident_bytes");
+  for (int i = 0; i < 5; ++i) rush();
+  EXPECT_TRUE(comes_true([&] { return threads() < 20; }));
+  EXPECT_LT(metric("minke_resident_bytes") - before, 4e6);
+}
+
 TEST_F(ServeLoad, APrefixIsTheBeginningOfTheAnswer) {
   start();
   const auto prompt_tokens = [this](const Value& body) {

@@ -113,7 +113,7 @@ TEST_F(ServeProgram, CompletionsAndTokens) {
 
 // A greedy answer alone and among 63 others, half of which hang up in the middle.
 TEST_F(ServeProgram, TheSameAnswerInACrowd) {
-  start();
+  start("run --max-sequences 64");
   const auto alone = post("/v1/chat/completions", chat("ships and whales", 40));
   std::vector<std::thread> others;
   for (int i = 0; i < 63; ++i)

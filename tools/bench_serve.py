@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Load on `minke serve`: many streams at once for some time, and what the server says of itself.
 
-    bench_serve.py MINKE MODEL [--streams 256] [--seconds 120] [--tokens 64] [--max-sequences 256]
+    bench_serve.py MINKE MODEL [--streams 256] [--seconds 120] [--warm-up 30] [--few 16]
 
-Prints one JSON object: answers, errors (429 apart), tokens a second, the time to the first token and between two
-pieces (which hold several tokens where those come fast) as a client sees them, resident memory in the first and last
-quarter of the time, and the share of the process's CPU time that its HTTP threads took. The client runs beside the
-server and takes its part of the cores.
+Prints one JSON object. Of the streams, after a warm-up that fills the cache for the first time: answers, errors (429
+apart), tokens a second, the time to the first token and between two pieces (which hold several tokens where those come
+fast) as a client sees them, and between two tokens as the server counts them (the end of its histogram's bucket);
+resident memory in the first and last 30 seconds (median); the share of the process's CPU time that the HTTP threads took.
+Then that share again with few streams, for 30 seconds. The client runs beside the server and takes its part of the cores.
 """
 import argparse
 import asyncio
 import json
 import re
+import statistics
 import subprocess
 import time
 import urllib.request
@@ -23,10 +25,12 @@ def percentile(values, share):
 
 
 class Load:
-    def __init__(self, port, arguments):
-        self.port, self.arguments = port, arguments
+    """So many streams for so many seconds."""
+
+    def __init__(self, port, arguments, streams, seconds):
+        self.port, self.arguments, self.streams, self.seconds = port, arguments, streams, seconds
         self.first, self.gaps, self.answers, self.refused, self.errors, self.tokens, self.pieces = [], [], 0, 0, [], 0, 0
-        self.end = time.monotonic() + arguments.seconds
+        self.samples = []  # of (seconds since the begin, metrics)
 
     async def stream(self, number):
         while time.monotonic() < self.end:
@@ -34,7 +38,7 @@ class Load:
                 await self.answer(number)
             except (OSError, asyncio.IncompleteReadError, ValueError) as error:
                 self.errors.append(repr(error))
-            number += self.arguments.streams
+            number += self.streams
 
     async def answer(self, number):
         sampling = {} if self.arguments.temperature is None else {"temperature": self.arguments.temperature}
@@ -66,28 +70,51 @@ class Load:
         elif status != 200 or not is_whole:
             self.errors.append(f"status {status}, {seen} pieces in {time.monotonic() - begin:.1f} s")
 
-    async def watch(self, samples):
+    async def watch(self):
         while time.monotonic() < self.end:
-            samples.append(await asyncio.to_thread(metrics, self.port))
-            await asyncio.sleep(self.arguments.seconds / 40)
+            metrics = await asyncio.to_thread(read_metrics, self.port)
+            self.samples.append((time.monotonic() - self.begin, metrics))
+            await asyncio.sleep(1)
 
-    async def run(self):
-        samples = []
-        await asyncio.gather(self.watch(samples), *(self.stream(i) for i in range(self.arguments.streams)))
-        return samples
+    async def run_all(self):
+        await asyncio.gather(self.watch(), *(self.stream(i) for i in range(self.streams)))
+
+    def run(self):
+        before = read_metrics(self.port)
+        self.begin = time.monotonic()
+        self.end = self.begin + self.seconds
+        asyncio.run(self.run_all())
+        self.took = time.monotonic() - self.begin
+        after = read_metrics(self.port)
+        self.grown = {name: value - before.get(name, 0) for name, value in after.items()}
+        return self
+
+    def http_share(self):
+        return self.grown["minke_http_cpu_seconds_total"] / self.grown["minke_cpu_seconds_total"]
+
+    def token_gap(self, share):
+        """The end of the bucket that holds this share of the times between two tokens."""
+        prefix = 'minke_inter_token_seconds_bucket{le="'
+        buckets = [(float(name[len(prefix):-2]), count) for name, count in self.grown.items() if name.startswith(prefix)]
+        total = self.grown["minke_inter_token_seconds_count"]
+        return min(bound for bound, count in buckets if count >= share * total)
+
+    def resident_mb(self, begin, end):
+        return statistics.median(sample["minke_resident_bytes"] / 1e6 for at, sample in self.samples if begin <= at <= end)
 
 
-def metrics(port):
+def read_metrics(port):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         text = answer.read().decode()
-    return {name: float(value) for name, value in re.findall(r"^(\w+)(?:\{[^}]*\})? ([-+.e0-9]+)$", text, re.M)}
+    return {name: float(value) for name, value in re.findall(r"^(\w+(?:\{[^}]*\})?) ([-+.e0-9]+)$", text, re.M)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("minke")
     parser.add_argument("model")
-    for name, value in (("streams", 256), ("seconds", 120), ("tokens", 64), ("max-sequences", 256), ("context", 512), ("threads", 1)):
+    for name, value in (("streams", 256), ("seconds", 120), ("warm-up", 30), ("few", 16), ("tokens", 64),
+                        ("max-sequences", 256), ("context", 512), ("threads", 1)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--temperature", type=float, help="default: the model's own")
     a = parser.parse_args()
@@ -96,25 +123,25 @@ def main():
                                str(a.max_sequences * a.context), "--connections", str(a.streams + 64)],
                               stdout=subprocess.PIPE, text=True)
     try:
-        load = Load(int(server.stdout.readline()), a)
-        begin = time.monotonic()
-        samples = asyncio.run(load.run())
-        seconds = time.monotonic() - begin
-        last = metrics(load.port)
+        port = int(server.stdout.readline())
+        if a.warm_up > 0:
+            Load(port, a, a.streams, a.warm_up).run()
+        load = Load(port, a, a.streams, a.seconds).run()
+        few = Load(port, a, a.few, 30).run()
     finally:
         server.terminate()
         server.wait(60)
-    quarter = max(1, len(samples) // 4)
-    memory = [sample["minke_resident_bytes"] / 1e6 for sample in samples]
     print(json.dumps({
-        "streams": a.streams, "seconds": round(seconds, 1), "answers": load.answers, "refused": load.refused,
-        "errors": len(load.errors), "first_errors": load.errors[:3], "tokens_per_second": round(load.tokens / seconds, 1),
+        "streams": a.streams, "seconds": round(load.took, 1), "answers": load.answers, "refused": load.refused,
+        "errors": len(load.errors), "first_errors": load.errors[:3],
+        "tokens_per_second": round(load.tokens / load.took, 1),
         "first_token_p50": percentile(load.first, .5), "first_token_p99": percentile(load.first, .99),
         "between_pieces_p50": percentile(load.gaps, .5), "between_pieces_p99": percentile(load.gaps, .99),
+        "between_tokens_p99_at_most": load.token_gap(.99),
         "tokens_per_piece": round(load.tokens / max(1, load.pieces), 2),
-        "http_microseconds_per_token": round(1e6 * last["minke_http_cpu_seconds_total"] / max(1, load.tokens), 1),
-        "resident_mb_first_quarter": max(memory[:quarter]), "resident_mb_last_quarter": max(memory[-quarter:]),
-        "http_share_of_cpu": last["minke_http_cpu_seconds_total"] / last["minke_cpu_seconds_total"]}, indent=1))
+        "resident_mb_first_30s": load.resident_mb(0, 30), "resident_mb_last_30s": load.resident_mb(a.seconds - 30, a.seconds),
+        "http_share_of_cpu": round(load.http_share(), 4), f"http_share_of_cpu_at_{a.few}": round(few.http_share(), 4),
+        f"tokens_per_second_at_{a.few}": round(few.tokens / few.took, 1)}, indent=1))
 
 
 if __name__ == "__main__":

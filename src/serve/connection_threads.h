@@ -1,39 +1,35 @@
 #pragma once
-// Threads for connections: as many as are needed, up to a limit.
+// Threads for connections: one for each, up to a limit.
 
 #include <httplib.h>
 
 #include <condition_variable>
-#include <deque>
 #include <mutex>
-#include <thread>
 
 namespace minke {
 
 // Whether the connection that this thread is handed is one too many, to be turned away.
 bool is_overloaded();
 
+// A thread ends with its connection: what the C library's allocator keeps for a thread (caches that
+// fill for minutes) goes with it, and after a rush nothing of it stays.
 class ConnectionThreads : public httplib::TaskQueue {
  public:
   explicit ConnectionThreads(size_t most) : most_(most) {}
 
-  // Runs the job on a thread of its own, or, where all are busy, at once on this one, with
+  // Runs the job on a thread of its own, or, where there are too many, at once on this one, with
   // is_overloaded().
   void enqueue(std::function<void()> job) override;
   // Waits for all jobs.
   void shutdown() override;
 
  private:
-  bool add_thread();
-  void work();
+  bool start(const std::function<void()>& job);
 
   const size_t most_;
   std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void()>> jobs_;
-  std::vector<std::thread> threads_;
-  size_t idle_ = 0;
-  bool is_stopping_ = false;
+  std::condition_variable ended_;
+  size_t running_ = 0;
 };
 
 }  // namespace minke
