@@ -38,17 +38,19 @@ PEER = {"hidden": 128, "layers": 4, "heads": 4, "learning-rate": 6e-3}
 TUNED = {"hidden and heads": [(96, 3), (128, 4), (192, 6)], "learning-rate": [3e-3, 6e-3, 1.2e-2, 2.4e-2]}
 
 # The ablation takes parts out of the recipe until the dense model is left; AdamW has the peer's learning rate.
-ADAMW = {"optimizer.kind": "adamw", "optimizer.learning_rate": PEER["learning-rate"]}
-NO_MTP = {"model.num_nextn_predict_layers": 0}
+ADAMW = {"optimizer.kind": "adamw", "optimizer.learning_rate": PEER["learning-rate"], "batch.sequences": 8,
+         "batch.micro_batch": 8}
+NO_NGRAMS = {"model.ngram_vocab_size": 0}
 ABLATION = {
     "kernels only (the peer's model in Minke)": (DENSE_RECIPE, ADAMW),
-    "+ MLA": (RECIPE, {**ADAMW, **NO_MTP, "model.first_k_dense_replace": 4}),
-    "+ MoE, balanced by a loss": (RECIPE, {**ADAMW, **NO_MTP, "balance.bias_update_speed": 0,
+    "+ MLA": (RECIPE, {**ADAMW, **NO_NGRAMS, "model.first_k_dense_replace": 4}),
+    "+ MoE, balanced by a loss": (RECIPE, {**ADAMW, **NO_NGRAMS, "balance.bias_update_speed": 0,
                                            "balance.sequence_balance_alpha": 0.01}),
-    "+ MoE, balanced without one": (RECIPE, {**ADAMW, **NO_MTP}),
-    "+ MTP": (RECIPE, {**ADAMW, "model.num_nextn_predict_layers": 1}),
-    "+ Muon": (RECIPE, {"model.num_nextn_predict_layers": 1}),
-    "Muon without MTP": (RECIPE, NO_MTP),
+    "+ MoE, balanced without one": (RECIPE, {**ADAMW, **NO_NGRAMS}),
+    "+ MTP": (RECIPE, {**ADAMW, **NO_NGRAMS, "model.num_nextn_predict_layers": 1}),
+    "+ Muon": (RECIPE, {**NO_NGRAMS, "model.num_nextn_predict_layers": 1}),
+    "Muon without MTP": (RECIPE, NO_NGRAMS),
+    "+ n-gram embeddings (the recipe)": (RECIPE, {}),
 }
 
 

@@ -83,6 +83,17 @@ const char* architecture_name(ModelType type) {
   fail("a model type without a name");
 }
 
+// Files of models without n-grams are as other programs write them; those with have a name of their
+// own, because another program would load them and leave the tables out.
+void write_ngrams(Json& root, const ModelConfig& c) {
+  if (c.ngram_vocab_size > 0) {
+    root["model_type"] = root["model_type"].get<std::string>() + std::string(ngram_suffix);
+    root["architectures"] = {"MinkeNgramForCausalLM"};
+  } else {
+    for (const char* key : {"ngram_vocab_size", "max_ngram_size"}) root.erase(key);
+  }
+}
+
 void check_experts(const ModelConfig& c, const std::string& where) {
   if (c.n_routed_experts == 0) return;
   if (c.n_routed_experts % c.n_group != 0)
@@ -157,6 +168,7 @@ std::string write_model_config(const ModelConfig& config) {
     if (has_field(c, field)) root[std::string(field.name)] = field_value(member);
   });
   if (c.is_mla() && c.q_lora_rank == 0) root["q_lora_rank"] = nullptr;
+  write_ngrams(root, c);
   for (const char* key : {"bos_token_id", "eos_token_id"})
     if (root[key] == -1) root[key] = nullptr;
   if (c.is_mla()) root["num_key_value_heads"] = c.num_attention_heads;

@@ -43,6 +43,8 @@ struct ModelConfig {
   ModelType model_type = ModelType::deepseek_v3;
   int64_t vocab_size = 129280;
   int64_t hidden_size = 7168;
+  int64_t ngram_vocab_size = 0;  // rows of each table of n-gram embeddings; 0: none (Minke's own)
+  int64_t max_ngram_size = 2;    // the longest n-gram that has an embedding
   int64_t intermediate_size = 18432;
   int64_t moe_intermediate_size = 2048;
   int64_t num_hidden_layers = 61;

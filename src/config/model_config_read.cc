@@ -71,8 +71,12 @@ class ConfigReader {
  private:
   ModelType read_model_type() {
     if (!rest_.contains("model_type")) fail_usage("{}: model_type is missing", where_);
+    Json name = rest_["model_type"];
+    if (name.is_string() && name.get<std::string>().ends_with(ngram_suffix))
+      name =
+          name.get<std::string>().substr(0, name.get<std::string>().size() - ngram_suffix.size());
     ModelType type{};
-    read_field(rest_["model_type"], Field{"model_type", ""}, where_, "model_type", type);
+    read_field(name, Field{"model_type", ""}, where_, "model_type", type);
     return type;
   }
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "config/json.h"
+#include "config/parameters.h"
 #include "config/presets.h"
 
 namespace minke {
@@ -71,6 +72,22 @@ TEST(ModelConfig, WritesWhatItRead) {
   for (const auto& [key, value] : published.items()) {
     EXPECT_EQ(nlohmann::json(written.value(key, Json())), nlohmann::json(value)) << key;
   }
+}
+
+// Programs that do not know the tables must not load the rest as if it were the model.
+TEST(ModelConfig, NgramModelsHaveANameOfTheirOwn) {
+  ModelConfig c = parse(v3_json());
+  EXPECT_FALSE(Json::parse(write_model_config(c)).contains("ngram_vocab_size"));
+  c.ngram_vocab_size = 1000;
+  c.max_ngram_size = 3;
+  const std::string text = write_model_config(c);
+  EXPECT_EQ(Json::parse(text)["model_type"], "deepseek_v3_ngram");
+  const ModelConfig again = parse_model_config(text, "again");
+  EXPECT_EQ(again.ngram_vocab_size, 1000);
+  EXPECT_EQ(again.max_ngram_size, 3);
+  EXPECT_EQ(count_parameters(again), count_parameters(parse(v3_json())) + 2 * 1000 * c.hidden_size);
+  EXPECT_EQ(count_active_parameters(again),
+            count_active_parameters(parse(v3_json())) + 2 * c.hidden_size);
 }
 
 TEST(ModelConfig, KeepsUnknownKeys) {

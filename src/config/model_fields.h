@@ -25,6 +25,9 @@ struct EnumNames<TopkMethod> {
                                                             "noaux_tc"};
 };
 
+// Behind the model_type in the files of a model with n-gram embeddings.
+constexpr std::string_view ngram_suffix = "_ngram";
+
 // Kinds of models: a bit for each ModelType.
 template <typename... Types>
 constexpr uint32_t kinds_of(Types... types) {
@@ -87,6 +90,11 @@ void visit_fields(ModelConfig& c, Visit&& visit) {
   visit(Field{"model_type", "the architecture"}, c.model_type);
   visit(Field{"vocab_size", "rows of the embedding", 1, 0x1p24}, c.vocab_size);
   visit(Field{"hidden_size", "width of the residual stream", 1, 0x1p17}, c.hidden_size);
+  visit(Field{"ngram_vocab_size", "rows of each table of n-gram embeddings; 0: none", 0, 0x1p24,
+              mla_models},
+        c.ngram_vocab_size);
+  visit(Field{"max_ngram_size", "longest n-gram that has an embedding", 2, 8, mla_models},
+        c.max_ngram_size);
   visit(Field{"intermediate_size", "width of a dense FFN", 1, 0x1p20}, c.intermediate_size);
   visit(Field{"moe_intermediate_size", "width of one expert", 1, 0x1p20, mla_models},
         c.moe_intermediate_size);

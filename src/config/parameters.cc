@@ -12,6 +12,9 @@ class Lister {
 
   std::vector<Parameter> list() {
     add("model.embed_tokens.weight", {c_.vocab_size, c_.hidden_size}, ParameterKind::embedding);
+    if (c_.ngram_vocab_size > 0)
+      add("model.embed_ngrams.weight",
+          {(c_.max_ngram_size - 1) * c_.ngram_vocab_size, c_.hidden_size}, ParameterKind::memory);
     for (int64_t i = 0; i < c_.num_hidden_layers; ++i)
       add_layer(fmt::format("model.layers.{}.", i), i);
     add("model.norm.weight", {c_.hidden_size}, ParameterKind::norm);
@@ -142,7 +145,9 @@ int64_t count_active_parameters(const ModelConfig& config) {
   for (const Parameter& parameter : main_parameters(config)) {
     if (parameter.kind == ParameterKind::tied) continue;
     const bool expert = parameter.name.find(".mlp.experts.") != std::string::npos;
-    (expert ? routed : always) += parameter.size();
+    (expert ? routed : always) += parameter.kind == ParameterKind::memory
+                                      ? (config.max_ngram_size - 1) * config.hidden_size
+                                      : parameter.size();
   }
   if (routed == 0) return always;
   return always + routed / config.n_routed_experts * config.num_experts_per_tok;

@@ -13,6 +13,7 @@ namespace minke {
 enum class ParameterKind {
   matrix,     // trained; Muon may take it
   embedding,  // trained; embedding or output head
+  memory,     // trained; no weight decay, which would take from rows that are seldom looked up
   router,     // trained; f32 in every compute mode
   norm,       // trained; no weight decay; starts at 1
   bias,       // trained; no weight decay; starts at 0
@@ -39,7 +40,8 @@ std::vector<Parameter> list_parameters(const ModelConfig& config);
 
 // Elements of all parameters that are neither tied nor MTP modules': the published "total".
 int64_t count_parameters(const ModelConfig& config);
-// Parameters that one token's forward pass uses (embedding and head included), without MTP.
+// Parameters that one token's forward pass uses (embedding and head included, of n-grams' tables
+// the rows that it reads), without MTP.
 int64_t count_active_parameters(const ModelConfig& config);
 
 }  // namespace minke

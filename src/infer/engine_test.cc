@@ -35,6 +35,7 @@ ModelConfig small_config() {
   ModelConfig config;
   config.vocab_size = 320;
   config.hidden_size = 32;
+  config.ngram_vocab_size = 64;
   config.intermediate_size = 48;
   config.moe_intermediate_size = 16;
   config.num_hidden_layers = 2;

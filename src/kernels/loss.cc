@@ -33,14 +33,16 @@ void embedding_backward(const Tensor& dtable, const Tensor& dy, const Tensor& id
   const MemoryScope scope("look-up backward", {dy, dy, dy});
   constexpr int64_t columns_per_task = 64;
   const int64_t n = dtable.columns();
-  expect_rows(dy, ids.size(), n, "embedding_backward");
+  const int64_t ids_of_token = ids.size() / std::max<int64_t>(1, dy.rows());
+  expect_rows(dy, ids.rows(), n, "embedding_backward");
   parallel_ranges(n, columns_per_task, [&](int64_t begin, int64_t end) {
     const Tensor gradient = dy.slice_last(begin, end);
     const RowOps& ops = row_ops();
     RowBuffer in(end - begin);
     for (int64_t t = 0; t < dy.rows(); ++t)
-      ops.add_scaled(dtable.row<float>(ids.as<int32_t>()[t]) + begin, in.load(gradient, t), 1.0f,
-                     end - begin);
+      for (int64_t i = t * ids_of_token; i < (t + 1) * ids_of_token; ++i)
+        if (const int32_t id = ids.as<int32_t>()[i]; id >= 0)
+          ops.add_scaled(dtable.row<float>(id) + begin, in.load(gradient, t), 1.0f, end - begin);
   });
 }
 

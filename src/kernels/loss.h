@@ -7,7 +7,8 @@ namespace minke {
 
 // y [T, n] = table f32 [V, n] at ids i32 [T]. An id outside the table is an Error that names it.
 void embedding_forward(const Tensor& y, const Tensor& table, const Tensor& ids);
-// dtable f32 [V, n] += dy rows, tokens in order.
+// dtable f32 [V, n] += dy rows, tokens in order. ids i32 [T], or [T, k] where a token has several
+// rows; a negative id has none.
 void embedding_backward(const Tensor& dtable, const Tensor& dy, const Tensor& ids);
 
 // losses f32 [T] = w·(−log softmax(logits)[target]), 0 where the target is negative (ignored).

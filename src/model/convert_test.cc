@@ -42,11 +42,13 @@ std::vector<float> values_of(const RowSource& rows) {
   return values;
 }
 
-// Widths of whole and of broken blocks, more than one FP8 block either way, an MTP module.
+// Widths of whole and of broken blocks, more than one FP8 block either way, an MTP module, n-grams.
 ModelConfig odd_config() {
   ModelConfig c;
   c.vocab_size = 300;
   c.hidden_size = 256;
+  c.ngram_vocab_size = 140;
+  c.max_ngram_size = 3;
   c.intermediate_size = 288;
   c.moe_intermediate_size = 160;
   c.num_hidden_layers = 3;

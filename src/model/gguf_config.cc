@@ -115,6 +115,8 @@ class Reader {
            has(fmt::format("blk.{}.nextn.eh_proj.weight", c.num_hidden_layers + stored)))
       ++stored;
     c.num_nextn_predict_layers = stored;
+    c.ngram_vocab_size = integer("ngram_vocab_size").value_or(0);  // Minke's own, and the next
+    c.max_ngram_size = integer("max_ngram_size").value_or(c.max_ngram_size);
     read_experts(c);
     read_yarn(c);
   }
@@ -275,6 +277,9 @@ class Writer {
     if (c_.q_lora_rank > 0) add("attention.q_lora_rank", c_.q_lora_rank);
     add("rope.dimension_count", c_.qk_rope_head_dim);
     if (c_.num_nextn_predict_layers > 0) add("nextn_predict_layers", c_.num_nextn_predict_layers);
+    if (c_.ngram_vocab_size == 0) return;
+    add("ngram_vocab_size", c_.ngram_vocab_size);
+    add("max_ngram_size", c_.max_ngram_size);
   }
 
   void write_experts() {

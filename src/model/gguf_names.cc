@@ -16,6 +16,7 @@ struct Name {
 
 constexpr std::array global_names = {
     Name{"model.embed_tokens.weight", "token_embd.weight"},
+    Name{"model.embed_ngrams.weight", "token_embd_ngrams.weight"},  // Minke's own
     Name{"model.norm.weight", "output_norm.weight"},
     Name{"lm_head.weight", "output.weight"},
 };

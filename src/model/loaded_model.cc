@@ -76,7 +76,7 @@ void LoadedModel::randomize_pages(uint64_t seed) {
   uint64_t stream = 0;
   for (const KvPages& pool : pools_)
     for (const Tensor& rows : {pool.k, pool.v}) {
-      if (!rows.rank) continue;
+      if (!rows.rank || rows.dtype == DType::i32) continue;
       const uint64_t first = ++stream << 32;
       parallel_for(rows.rows(), [&](int64_t row) {
         Random random(seed, first + static_cast<uint64_t>(row));

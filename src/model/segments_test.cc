@@ -23,6 +23,8 @@ ModelConfig small_config(ModelType type) {
   if (config.is_mla()) {
     config.moe_intermediate_size = 20;
     config.num_nextn_predict_layers = 1;
+    config.ngram_vocab_size = 31;
+    config.max_ngram_size = 3;
     config.first_k_dense_replace = 1;
     config.num_attention_heads = 3;
     config.n_routed_experts = 8;

@@ -15,6 +15,7 @@ struct Transformer::TrainingState {
   // i32 [T] each: the tokens k positions on; 0: inputs, 1: targets, ...
   std::vector<Tensor> shifted;
   std::vector<std::vector<float>> weights;  // [T] by depth: of the targets shifted[depth + 1]
+  Tensor ngrams;                            // of NgramEmbedding, if there is one
   Tensor embedded;                          // f32 [T, hidden]: input of the first block
   Block::Scratch scratch;
   std::vector<Block::Activations> blocks;
@@ -53,6 +54,7 @@ Transformer::Transformer(const ModelConfig& config, const Weights& weights, Aren
       norm_(builder_of(config, weights, arena, options), "model.norm.weight"),
       head_(builder_of(config, weights, arena, options)) {
   const LayerBuilder builder = builder_of(config, weights, arena, options);
+  if (config.ngram_vocab_size > 0) ngrams_.emplace(builder);
   const int64_t layers = config.num_hidden_layers;
   for (int64_t i = 0; i < layers; ++i) blocks_.emplace_back(builder, i, rotary_);
   const int64_t wanted = options.training ? config.num_nextn_predict_layers : options.drafts;
@@ -76,6 +78,7 @@ void Transformer::allocate_training(int64_t tokens) {
   for (int64_t k = 0; k <= depth() + 1; ++k)
     state.shifted.push_back(arena_.allocate(DType::i32, {tokens}));
   state.weights.resize(static_cast<size_t>(depth() + 1));
+  if (ngrams_) state.ngrams = ngrams_->allocate_rows(arena_, tokens);
   state.embedded = arena_.allocate(DType::f32, {tokens, hidden});
   for (const Block& block : blocks_) block.allocate_scratch(state.scratch, arena_, tokens);
   for (const MtpModule& module : mtp_)
@@ -165,6 +168,7 @@ void Transformer::load_batch(const TrainingBatch& batch) {
     training_->rows.sequences.push_back({begin, end, begin, end});
     training_->rows.bounds.push_back(end);
   }
+  if (ngrams_) ngrams_->find_rows(training_->ngrams, training_->shifted[0], training_->rows);
 }
 
 // Where a segment ends before MTP's targets do, those have weight 0.
@@ -194,6 +198,7 @@ void Transformer::load_segment(const TrainingSegment& segment, int64_t first_row
 void Transformer::forward() {
   TrainingState& state = *training_;
   embedding_.forward(state.embedded, state.shifted[0]);
+  if (ngrams_) ngrams_->forward(state.embedded, state.ngrams);
   const Tensor* x = &state.embedded;
   for (size_t i = 0; i < blocks_.size(); ++i) {
     blocks_[i].forward(*x, state.blocks[i], state.scratch, state.rows);
@@ -259,22 +264,25 @@ void Transformer::backward(const StepOptions& step, StepLosses& losses) {
         blocks_[i].backward(dx, x, state.blocks[i], state.scratch, state.rows, balance);
   }
   embedding_.backward(dx, state.shifted[0]);
+  if (ngrams_) ngrams_->backward(dx, state.ngrams);
 }
 
 std::vector<KvPages> Transformer::allocate_pages(Arena& arena, int64_t pages) const {
   std::vector<KvPages> pools;
   for (const Block& block : blocks_) pools.push_back(block.allocate_pages(arena, pages));
+  if (ngrams_) pools.push_back(ngrams_->allocate_pages(arena, pages));
   return pools;
 }
 
-// x f32 [T, hidden] = the tokens' embeddings.
-void Transformer::embed(const Tensor& x, std::span<const int32_t> tokens, Arena& arena) const {
+void Transformer::embed(const Tensor& x, std::span<const int32_t> tokens, const KvPages* pages,
+                        const Batch& batch, Arena& arena) const {
   const int64_t mark = arena.mark();
-  const Tensor ids = arena.allocate(DType::i32, {x.rows()});
+  const Tensor ids = arena.allocate(DType::i32, {x.rows(), 1});
   if (!arena.is_counting()) {
     std::copy(tokens.begin(), tokens.end(), ids.as<int32_t>());
     embedding_.forward(x, ids);
   }
+  if (ngrams_ && pages) ngrams_->forward_cached(x, ids, *pages, batch, arena);
   arena.release(mark);
 }
 
@@ -282,7 +290,7 @@ Tensor Transformer::forward_cached(std::span<const int32_t> tokens, const Batch&
                                    std::span<const KvPages> pages, Arena& arena) const {
   const int64_t count = static_cast<int64_t>(tokens.size());
   const Tensor x = arena.allocate(DType::f32, {count, config_.hidden_size});
-  embed(x, tokens, arena);
+  embed(x, tokens, ngrams_ ? &pages[blocks_.size()] : nullptr, batch, arena);
   for (size_t i = 0; i < blocks_.size(); ++i) blocks_[i].forward_cached(x, pages[i], batch, arena);
   return x;
 }
@@ -293,7 +301,7 @@ Tensor Transformer::forward_draft(std::span<const int32_t> next_tokens, const Te
   const Tensor out = arena.allocate(DType::f32, {count, config_.hidden_size});
   const int64_t mark = arena.mark();
   const Tensor embedding = arena.allocate(DType::f32, {count, config_.hidden_size});
-  embed(embedding, next_tokens, arena);
+  embed(embedding, next_tokens, nullptr, batch, arena);
   mtp_.at(0).forward_cached(out, hidden, embedding, pages, batch, arena);
   arena.release(mark);
   return out;

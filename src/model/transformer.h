@@ -9,6 +9,7 @@
 #include "layers/embedding.h"
 #include "layers/lm_head.h"
 #include "layers/mtp.h"
+#include "layers/ngram_embedding.h"
 
 namespace minke {
 
@@ -82,7 +83,7 @@ class Transformer {
   // The balancing bias of each of those layers, f32 [E]; empty tensors for gates without one.
   std::vector<Tensor> expert_biases() const;
 
-  // Inference: the pools of all layers, of so many pages.
+  // Inference: the pools of all layers, of so many pages; n-grams' ids come last.
   std::vector<KvPages> allocate_pages(Arena& arena, int64_t pages) const;
   // Runs a batch and returns what the last block gives, f32 [T, hidden], in the arena, which the
   // caller releases. A counting arena only counts. Errors: a token id outside the vocabulary.
@@ -107,7 +108,9 @@ class Transformer {
  private:
   struct TrainingState;
 
-  void embed(const Tensor& x, std::span<const int32_t> tokens, Arena& arena) const;
+  // x f32 [T, hidden] = the tokens' embeddings; with `pages` their n-grams' too.
+  void embed(const Tensor& x, std::span<const int32_t> tokens, const KvPages* pages,
+             const Batch& batch, Arena& arena) const;
   void allocate_training(int64_t tokens);
   void load_batch(const TrainingBatch& batch);
   void load_segment(const TrainingSegment& segment, int64_t first_row);
@@ -122,6 +125,7 @@ class Transformer {
   ModelOptions options_;
   Arena& arena_;
   Embedding embedding_;
+  std::optional<NgramEmbedding> ngrams_;
   RotaryTable rotary_;
   std::vector<Block> blocks_;
   RmsNorm norm_;

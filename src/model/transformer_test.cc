@@ -82,6 +82,11 @@ const std::vector<Case>& cases() {
       {"one_group", [](ModelConfig& c) { c.n_group = c.topk_group = 1; }},
       {"no_shared_experts", [](ModelConfig& c) { c.n_shared_experts = 0; }},
       {"mtp_2", [](ModelConfig& c) { c.num_nextn_predict_layers = 2; }, true},
+      {"ngrams",
+       [](ModelConfig& c) {
+         c.ngram_vocab_size = 29;
+         c.max_ngram_size = 3;
+       }},
       {"tied", [](ModelConfig& c) { c.tie_word_embeddings = true; }},
       {"v2_greedy",
        [](ModelConfig& c) {
@@ -232,6 +237,7 @@ INSTANTIATE_TEST_SUITE_P(Model, Gradients, testing::ValuesIn(cases()),
 std::vector<ModelConfig> contract_configs() {
   ModelConfig mla = tiny_config();
   mla.num_nextn_predict_layers = 1;
+  mla.ngram_vocab_size = 29;
   return {mla, tiny_dense_config(ModelType::llama), tiny_dense_config(ModelType::qwen3)};
 }
 
@@ -328,6 +334,8 @@ TEST(Transformer, ChunksGiveTheBitsOfTheWholeAndAbsorbedIsClose) {
   for (const int64_t q_lora_rank : {18, 0}) {
     ModelConfig config = tiny_config();
     config.q_lora_rank = q_lora_rank;
+    config.ngram_vocab_size = 29;
+    config.max_ngram_size = 4;
     for (const DType compute : {DType::f32, DType::bf16}) {
       Fixture f(config, compute, false);
       const std::vector<int32_t> tokens(f.windows.begin(), f.windows.begin() + 8);
@@ -390,7 +398,8 @@ TEST(Transformer, DraftsHaveTheLossOfTheTrainingPass) {
 
 // Two sequences in one batch, one growing (absorbed) and one with a prompt, as each of them alone.
 TEST(Transformer, ABatchGivesTheBitsOfEachSequenceAlone) {
-  const ModelConfig config = tiny_config();
+  ModelConfig config = tiny_config();
+  config.ngram_vocab_size = 29;
   for (const DType compute : {DType::f32, DType::bf16}) {
     Fixture f(config, compute, false);
     const std::span<const int32_t> all(f.windows);

@@ -39,7 +39,8 @@ class Activations {
   int64_t bytes() {
     const int64_t depth = c_.num_nextn_predict_layers, hidden = c_.hidden_size;
     sum_.add(i32, tokens_, depth + 3);  // positions and shifted tokens
-    sum_.add(f32, tokens_ * hidden);    // embedded
+    if (c_.ngram_vocab_size > 0) sum_.add(i32, tokens_ * (c_.max_ngram_size - 1));  // rows
+    sum_.add(f32, tokens_ * hidden);                                                // embedded
     add_scratch();
     for (int64_t i = 0; i < c_.num_hidden_layers + depth; ++i) add_block(i);
     for (int64_t k = 0; k < depth; ++k) {  // a module's embedding, input, joined twice, normed

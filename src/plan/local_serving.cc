@@ -54,7 +54,7 @@ class PassClock {
   }
 
   void add(const StoredWeight& w) {
-    if (w.is_vector()) return;
+    if (w.is_vector() || w.kind == ParameterKind::memory) return;
     if (w.kind == ParameterKind::embedding) {  // a look-up, and the head's product
       const bool head = w.name == "lm_head.weight" || config_.tie_word_embeddings;
       return head ? add_product(w, pass_.logits, 1, w.format) : void();

@@ -85,8 +85,10 @@ int64_t key_value_bytes(const ModelConfig& c, const StoredWeight& w, bool f32) {
 
 int64_t weight_bytes(const ModelConfig& config, const StoredWeight& w, bool f32_compute) {
   if (w.is_vector()) return f32 * w.size();
-  const bool head = w.name == "lm_head.weight" || config.tie_word_embeddings;
-  if (w.kind == ParameterKind::embedding && !head) return 0;  // stays in the file
+  const bool head = w.name == "lm_head.weight" ||
+                    (config.tie_word_embeddings && w.kind == ParameterKind::embedding);
+  const bool look_up = w.kind == ParameterKind::embedding || w.kind == ParameterKind::memory;
+  if (look_up && !head) return 0;  // stays in the file
   if (w.is_key_value()) return key_value_bytes(config, w, f32_compute);
   return packed_bytes(w.format, f32_compute || w.kind == ParameterKind::router, w.rows, w.columns);
 }

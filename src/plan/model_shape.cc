@@ -102,13 +102,13 @@ int64_t LayerShape::experts() const {
 bool LayerShape::is_moe() const { return experts() > 0; }
 
 int64_t ModelShape::parameters() const {
-  int64_t sum = final_norm + (tied ? 1 : 2) * head_parameters();
+  int64_t sum = final_norm + (tied ? 1 : 2) * head_parameters() + ngram_rows * hidden;
   for (const LayerShape& layer : layers) sum += layer.parameters();
   return sum;
 }
 
 int64_t ModelShape::active() const {
-  int64_t sum = final_norm + (tied ? 1 : 2) * head_parameters();
+  int64_t sum = final_norm + (tied ? 1 : 2) * head_parameters() + ngram_rows_read * hidden;
   for (const LayerShape& layer : layers) sum += layer.active();
   return sum;
 }
@@ -140,6 +140,10 @@ ModelShape shape_of(const ModelConfig& c) {
   shape.hidden = shape.final_norm = c.hidden_size;
   shape.vocab = c.vocab_size;
   shape.tied = c.tie_word_embeddings;
+  if (c.ngram_vocab_size > 0) {
+    shape.ngram_rows_read = c.max_ngram_size - 1;
+    shape.ngram_rows = shape.ngram_rows_read * c.ngram_vocab_size;
+  }
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) shape.layers.push_back(layer_shape(c, i));
   for (int64_t k = 0; k < c.num_nextn_predict_layers; ++k) {
     LayerShape module = layer_shape(c, c.num_hidden_layers + k);
@@ -164,6 +168,9 @@ std::vector<PartCost> cost_by_part(const ModelShape& shape, int64_t context) {
   };
   const int64_t table = shape.head_parameters();
   part("embedding") = {"embedding", table, table, 0};
+  if (shape.ngram_rows > 0)
+    part("n-grams") = {"n-grams", shape.ngram_rows * shape.hidden,
+                       shape.ngram_rows_read * shape.hidden, 0};
   PartCost norms{"norms and biases", shape.final_norm, shape.final_norm, 0};
   for (const LayerShape& layer : shape.layers) {
     for (const Product& product : layer.products) {

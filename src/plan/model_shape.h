@@ -46,7 +46,8 @@ struct ModelShape {
   std::vector<LayerShape> layers;
   std::vector<LayerShape> mtp;  // each with its projection and norms; shares embedding and head
   int64_t final_norm = 0;
-  int64_t expert_groups = 1, groups_used = 1;  // node-limited routing; 1 of 1: none
+  int64_t ngram_rows = 0, ngram_rows_read = 0;  // of n-gram tables, and those that one token reads
+  int64_t expert_groups = 1, groups_used = 1;   // node-limited routing; 1 of 1: none
 
   int64_t head_parameters() const { return vocab * hidden; }
   // All parameters but MTP modules' (the published total), and those that one token uses, with the

@@ -53,7 +53,8 @@ std::string_view host_of(std::string_view authority) {
 
 struct HttpServer::TlsContext {
   TlsContext(const fs::path& certificate, const fs::path& key)
-      : context(SSL_CTX_new(TLS_server_method())) {
+      : owner(SSL_CTX_new(TLS_server_method()), &SSL_CTX_free) {
+    SSL_CTX* context = owner.get();
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);
     const auto check = [](int result, const char* what, const fs::path& path) {
@@ -67,9 +68,7 @@ struct HttpServer::TlsContext {
     check(SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM), "private key", key);
     check(SSL_CTX_check_private_key(context), "private key of the certificate", key);
   }
-  ~TlsContext() { SSL_CTX_free(context); }
-  TlsContext(const TlsContext&) = delete;
-  SSL_CTX* context;
+  std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> owner;
 };
 
 void Exchange::reply(const std::string& text, int status, const char* type) {
@@ -157,7 +156,7 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
     ::close(socket);
     return false;
   }
-  SSL* tls = tls_ ? SSL_new(tls_->context) : nullptr;
+  SSL* tls = tls_ ? SSL_new(tls_->owner.get()) : nullptr;
   Connection connection(socket, tls, is_aborted_, watch_);
   if (!tls || connection.shake_hands(options_.read_seconds)) serve_connection(connection);
   if (tls) {

@@ -26,9 +26,10 @@ Optimizer::Optimizer(const OptimizerConfig& config, DType compute, const Weights
       matrices.push_back({begin, parameter.shape[0], parameter.shape[1]});
       continue;
     }
-    const bool vector =
-        parameter.kind == ParameterKind::norm || parameter.kind == ParameterKind::bias;
-    const double decay = vector ? 0.0 : config.weight_decay;
+    const bool undecayed = parameter.kind == ParameterKind::norm ||
+                           parameter.kind == ParameterKind::bias ||
+                           parameter.kind == ParameterKind::memory;
+    const double decay = undecayed ? 0.0 : config.weight_decay;
     if (!adamw_.empty() && adamw_.back().end == begin && adamw_.back().weight_decay == decay)
       adamw_.back().end = end;
     else
