@@ -9,14 +9,13 @@
 #include "kernels/isa.h"
 #include "kernels/peak.h"
 #include "ledger/version.h"
+#include "model/memory_plan.h"
 #include "train/profile.h"
 #include "train/progress.h"
 #include "train/trainer.h"
 
 namespace minke {
 namespace {
-
-std::string gibibytes(int64_t bytes) { return fmt::format("{:.2f} GiB", bytes / 1073741824.0); }
 
 Ledger stored_ledger(const fs::path& run) {
   return fs::exists(run / "ledger.json") ? load_ledger(run) : Ledger();
@@ -100,8 +99,8 @@ class Run {
          count_parameters(model), count_active_parameters(model), compute_name(), thread_count(),
          isa_name(active_isa()));
     info(
-        "memory plan: {} = weights and gradients {}, optimiser {}, activations and packed weights "
-        "{}, process and data {}",
+        "memory plan: {:.2f} GiB = weights and gradients {:.2f}, optimiser {:.2f}, activations and "
+        "packed weights {:.2f}, process and data {:.2f}",
         gibibytes(plan.total()), gibibytes(plan.weights), gibibytes(plan.optimizer),
         gibibytes(plan.model), gibibytes(plan.process));
   }
