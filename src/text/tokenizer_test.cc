@@ -135,8 +135,8 @@ TEST(Tokenizer, ThreadsShareOne) {
 
 // A server has hundreds of threads that encode.
 TEST(Tokenizer, ManyThreadsTakeNoMoreMemoryThanCores) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "AddressSanitizer keeps what is freed";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer keeps what is freed";
 #endif
   constexpr int threads = 64;
   constexpr int64_t workspace_bytes = 5'000'000;
