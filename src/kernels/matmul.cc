@@ -122,8 +122,10 @@ PackedMatrix allocate_packed(Arena& arena, Packing packing, int64_t rows, int64_
   }
   if (!b.storage || b.storage.bytes() == 0) return b;
   // The padding stays zero: packing writes elements only. Without padding along the inner dimension
-  // all of it is in the last panel; large matrices are not written twice.
+  // all of it is in the last panel. Nothing else is touched here, by one thread: a large model's
+  // pages are taken from the system as many threads fill them.
   const bool inner_padding = packing == Packing::bf16 && packed_inner(DType::bf16, inner) != inner;
+  if (!inner_padding && rows % panel_width == 0) return b;
   const int64_t bytes = b.storage.bytes() / (inner_padding ? 1 : panels);
   std::memset(b.storage.data + b.storage.bytes() - bytes, 0, static_cast<size_t>(bytes));
   return b;

@@ -6,10 +6,13 @@
 #include "kernels/block_codes.h"
 #include "kernels/cpu/block.h"
 #include "kernels/cpu/integers.h"
+#include "kernels/cpu/panels.h"
 #include "kernels/ref/integers.h"
 
 namespace minke::cpu {
 namespace {
+
+constexpr int stored_rows_slot = 15;  // of scratch memory
 
 // Sixteen rows of a chunk, each with its codes as the packing joins them: byte 4·word + i of a row
 // is what element i of that word gets.
@@ -63,15 +66,21 @@ class PanelPacker {
         scheme_(integer_scheme(packed.packing)),
         from_(block_scheme(matrix.format)),
         elements_(block_elements(matrix.format)),
-        bytes_(block_bytes(matrix.format)) {}
+        bytes_(block_bytes(matrix.format)),
+        rows_(scratch(stored_rows_slot, panel_width * matrix.row_bytes())) {}
 
   // Rows [begin, end), at most 16, to the panel at `out`.
   void pack(int64_t begin, int64_t end, char* out) {
+    // Sixteen rows side by side are more streams than the hardware reads ahead.
+    const int64_t row_bytes = matrix_.row_bytes();
+    for (int64_t r = begin; r < end; ++r)
+      std::memcpy(rows_ + (r - begin) * row_bytes, matrix_.row(r), row_bytes);
     for (int64_t k = 0; k < matrix_.columns; k += integer_chunk) {
       const int64_t count = std::min(integer_chunk, matrix_.columns - k);
       const ChunkLayout at = chunk_layout(scheme_, count / integer_group);
       for (int64_t r = begin; r < end; ++r) {
-        const std::byte* block = matrix_.row(r) + k / elements_ * bytes_;
+        const char* row = rows_ + (r - begin) * row_bytes;
+        const std::byte* block = reinterpret_cast<const std::byte*>(row) + k / elements_ * bytes_;
         for (int64_t first = 0; first < count; first += elements_, block += bytes_)
           read(block, first, r - begin, at, out);
       }
@@ -103,6 +112,7 @@ class PanelPacker {
   IntegerScheme scheme_;
   BlockScheme from_;
   int64_t elements_, bytes_;
+  char* rows_;  // of a panel, as they are stored
   BlockCodes codes_{};
   alignas(64) Stage stage_{};
 };
