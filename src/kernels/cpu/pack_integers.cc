@@ -32,16 +32,9 @@ void join_q4_k(const uint8_t* in, uint8_t* out) {
   std::memcpy(out + 16, second.data(), 16);
 }
 
-// The codes of one block. Q4_0 and its like lie in the file as the packing wants them.
+// The codes of one block.
 void stage_codes(BlockFormat format, const std::byte* in, int shift, uint8_t* out) {
   switch (format) {
-    case BlockFormat::q4_0:
-    case BlockFormat::iq4_nl:
-      std::memcpy(out, in + 2, 16);
-      return;
-    case BlockFormat::q4_1:
-      std::memcpy(out, in + 4, 16);
-      return;
     case BlockFormat::iq4_xs:
       std::memcpy(out, in + 8, 128);
       return;
@@ -57,6 +50,47 @@ void stage_codes(BlockFormat format, const std::byte* in, int shift, uint8_t* ou
   }
 }
 
+// Of the commonest formats: blocks of 32 codes that lie in the file as the packing wants them, or
+// all but, behind an f16 scale and maybe a minimum. A large model has hundreds of millions of them.
+template <BlockFormat format>
+struct PlainBlock {
+  static constexpr bool has_min = format == BlockFormat::q4_1;
+  static constexpr int64_t code_bytes = format == BlockFormat::q8_0 ? 32 : 16;
+  static constexpr int64_t codes_at = has_min ? 4 : 2;
+
+  // One row's blocks of a chunk. scales: of this row, those of two blocks are 16 halves apart.
+  static void read(const char* in, int64_t blocks, uint8_t* codes, char* scales, char* mins) {
+    for (int64_t b = 0; b < blocks; ++b, in += codes_at + code_bytes, codes += code_bytes) {
+      std::memcpy(codes, in + codes_at, code_bytes);
+      if constexpr (format == BlockFormat::q8_0)  // signed in the file
+        for (int64_t i = 0; i < code_bytes; ++i) codes[i] ^= 0x80;
+      std::memcpy(scales + b * 2 * panel_width, in, 2);
+      if constexpr (has_min) {  // stored as what is added
+        uint16_t min;
+        std::memcpy(&min, in + 2, 2);
+        min ^= 0x8000;
+        std::memcpy(mins + b * 2 * panel_width, &min, 2);
+      }
+    }
+  }
+};
+
+using ReadPlainBlocks = void (*)(const char*, int64_t, uint8_t*, char*, char*);
+
+ReadPlainBlocks plain_blocks(BlockFormat format) {
+  switch (format) {
+    case BlockFormat::q4_0:
+    case BlockFormat::iq4_nl:
+      return PlainBlock<BlockFormat::q4_0>::read;
+    case BlockFormat::q4_1:
+      return PlainBlock<BlockFormat::q4_1>::read;
+    case BlockFormat::q8_0:
+      return PlainBlock<BlockFormat::q8_0>::read;
+    default:
+      return nullptr;
+  }
+}
+
 // Packs panels of one matrix; one object for each task.
 class PanelPacker {
  public:
@@ -65,6 +99,7 @@ class PanelPacker {
         matrix_(matrix),
         scheme_(integer_scheme(packed.packing)),
         from_(block_scheme(matrix.format)),
+        plain_(plain_blocks(matrix.format)),
         elements_(block_elements(matrix.format)),
         bytes_(block_bytes(matrix.format)),
         rows_(scratch(stored_rows_slot, panel_width * matrix.row_bytes())) {}
@@ -79,10 +114,7 @@ class PanelPacker {
       const int64_t count = std::min(integer_chunk, matrix_.columns - k);
       const ChunkLayout at = chunk_layout(scheme_, count / integer_group);
       for (int64_t r = begin; r < end; ++r) {
-        const char* row = rows_ + (r - begin) * row_bytes;
-        const std::byte* block = reinterpret_cast<const std::byte*>(row) + k / elements_ * bytes_;
-        for (int64_t first = 0; first < count; first += elements_, block += bytes_)
-          read(block, first, r - begin, at, out);
+        read(rows_ + (r - begin) * row_bytes + k / elements_ * bytes_, count, r - begin, at, out);
       }
       k_.transpose(out, 64, reinterpret_cast<const char*>(stage_[0].data()), sizeof(stage_[0]),
                    end - begin, count * scheme_.bits / 32);
@@ -91,8 +123,18 @@ class PanelPacker {
   }
 
  private:
-  void read(const std::byte* block, int64_t first, int64_t column, const ChunkLayout& at,
-            char* out) {
+  // A row's blocks of a chunk with `count` elements: codes to the stage, levels to column `column`.
+  void read(const char* in, int64_t count, int64_t column, const ChunkLayout& at, char* out) {
+    if (plain_)
+      return plain_(in, count / elements_, stage_[column].data(), out + at.scales + 2 * column,
+                    out + at.mins + 2 * column);
+    const std::byte* block = reinterpret_cast<const std::byte*>(in);
+    for (int64_t first = 0; first < count; first += elements_, block += bytes_)
+      read_block(block, first, column, at, out);
+  }
+
+  void read_block(const std::byte* block, int64_t first, int64_t column, const ChunkLayout& at,
+                  char* out) {
     const int shift = from_.table ? 0 : scheme_.zero - from_.zero;
     stage_codes(matrix_.format, block, shift, stage_[column].data() + first * scheme_.bits / 8);
     read_levels(matrix_.format, block, codes_);
@@ -111,6 +153,7 @@ class PanelPacker {
   const StoredMatrix& matrix_;
   IntegerScheme scheme_;
   BlockScheme from_;
+  ReadPlainBlocks plain_;
   int64_t elements_, bytes_;
   char* rows_;  // of a panel, as they are stored
   BlockCodes codes_{};
