@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "api/messages.h"
+#include "api/blocks.h"
 #include "api/request.h"
 
 namespace minke {

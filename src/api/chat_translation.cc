@@ -1,5 +1,5 @@
 // Other spellings of a chat, and their errors.
-#include "api/messages.h"
+#include "api/blocks.h"
 
 namespace minke {
 namespace {

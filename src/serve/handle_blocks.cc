@@ -1,5 +1,5 @@
 // POST /messages and /responses: answers as blocks. POST /messages/count_tokens.
-#include "api/messages.h"
+#include "api/blocks.h"
 #include "serve/chat_job.h"
 
 namespace minke {

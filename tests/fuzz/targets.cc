@@ -3,8 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "api/blocks.h"
 #include "api/error.h"
-#include "api/messages.h"
 #include "api/request.h"
 #include "base/error.h"
 #include "io/gguf.h"

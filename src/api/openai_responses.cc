@@ -1,6 +1,6 @@
 // OpenAI's Responses: text and function tools.
+#include "api/blocks.h"
 #include "api/error.h"
-#include "api/messages.h"
 #include "config/json.h"
 
 namespace minke {

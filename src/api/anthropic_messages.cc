@@ -1,5 +1,5 @@
 // Anthropic's Messages.
-#include "api/messages.h"
+#include "api/blocks.h"
 
 #include "api/error.h"
 #include "base/error.h"
