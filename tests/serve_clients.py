@@ -200,6 +200,13 @@ class Clients(unittest.TestCase):
             {"role": "user", "content": "whales"}, called.output[-1].model_dump(),
             {"type": "function_call_output", "call_id": called.output[-1].call_id, "output": "three"}])
         self.assertEqual(again.usage.output_tokens, 3)
+        self.assertEqual((called.status, called.output[-1].status), ("completed", "completed"))
+        half = dict(model="run", input="whales", tools=[tool], tool_choice="required", parallel_tool_calls=False, extra_body={"seed": 4},
+                    max_output_tokens=called.usage.output_tokens - 4)
+        for answer in (self.openai.responses.create(**half), list(self.openai.responses.create(**half, stream=True))[-1].response):
+            self.assertEqual((answer.status, answer.output[-1].type, answer.output[-1].status), ("incomplete", "function_call", "incomplete"))
+        with self.assertRaisesRegex(openai.UnprocessableEntityError, "max_output_tokens"):
+            self.openai.responses.create(model="run", input="whales", max_output_tokens=-1)
 
     def test_messages(self):
         ask = dict(model="run", messages=[{"role": "user", "content": "whales"}], max_tokens=20, extra_body={"temperature": 0})
@@ -209,6 +216,14 @@ class Clients(unittest.TestCase):
             streamed = stream.get_final_message()
         self.assertEqual([block.text for block in streamed.content], [block.text for block in whole.content])
         self.assertEqual(streamed.usage.output_tokens, whole.usage.output_tokens)
+        count = self.anthropic.messages.count_tokens(model="run", messages=ask["messages"]).input_tokens
+        self.assertEqual(whole.usage.input_tokens + whole.usage.cache_read_input_tokens, count)
+        longer = self.anthropic.messages.count_tokens(model="run", messages=ask["messages"], system="Answer shortly.")
+        self.assertGreater(longer.input_tokens, count)
+        start = next(iter(self.anthropic.messages.create(**ask, stream=True)))
+        self.assertEqual((start.type, start.message.usage.input_tokens), ("message_start", count))
+        with self.assertRaisesRegex(anthropic.UnprocessableEntityError, "stop_sequences"):
+            self.anthropic.messages.create(**ask, stop_sequences=["x"] * 20)
         thought = self.anthropic.messages.create(model="run", messages=[{"role": "user", "content": "whales"}], max_tokens=40,
                                                  thinking={"type": "enabled", "budget_tokens": 5})
         self.assertEqual(thought.content[0].type, "thinking")

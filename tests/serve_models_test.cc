@@ -122,13 +122,18 @@ class ServeTools : public ServeModels {
                 {"<｜Assistant｜>", "<|im_end|>"},
                 {"<｜tool▁calls▁begin｜>", "<tool_call>"},
                 {"<｜tool▁calls▁end｜>", "</tool_call>"}});
+    copy_model("qwen3", "<|im_start|> enable_thinking",
+               {{"<｜User｜>", "<|im_start|>"},
+                {"<｜Assistant｜>", "<|im_end|>"},
+                {"<｜tool▁calls▁begin｜>", "<tool_call>"},
+                {"<｜tool▁calls▁end｜>", "</tool_call>"}});
     copy_model("llama", "<|start_header_id|>",
                {{"<｜User｜>", "<|start_header_id|>"},
                 {"<｜Assistant｜>", "<|end_header_id|>"},
                 {"<｜begin▁of▁sentence｜>", "<|begin_of_text|>"},
                 {"<|EOT|>", "<|eot_id|>"}});
     std::string file;
-    for (const std::string name : {"v3", "v31", "qwen", "llama"})
+    for (const std::string name : {"v3", "v31", "qwen", "qwen3", "llama"})
       file += fmt::format("[[model]]\nname = \"{0}\"\npath = \"{0}\"\n", name);
     write_file(folder_ / "models.toml", file);
     start("--models models.toml");
@@ -244,6 +249,37 @@ TEST_F(ServeTools, AFormatIsForAnswersThatCallNothing) {
   }
   EXPECT_GT(calls, 0);
   EXPECT_LT(calls, 12);
+}
+
+// Qwen3 opens its reasoning itself; where something is demanded of the answer, the prompt does.
+TEST_F(ServeTools, AModelThatOpensItsReasoningThinksFirst) {
+  constexpr int64_t budget = 6;
+  Value body = request("qwen3", 3);
+  body["thinking_budget"] = budget;
+  const auto expect_thought = [&](const Answer& answer) {
+    ASSERT_EQ(answer.status, 200) << answer.json;
+    EXPECT_EQ(answer.json["usage"]["completion_tokens_details"]["reasoning_tokens"], budget);
+    EXPECT_FALSE(answer.json["choices"][0]["message"].value("reasoning_content", "").empty());
+  };
+  body["tool_choice"] = "required";
+  const Answer call = ask_with(body);
+  expect_thought(call);
+  expect_call(call);
+  body["tool_choice"] = "none";
+  body["response_format"] = format();
+  const Answer shaped = ask_with(body);
+  expect_thought(shaped);
+  EXPECT_TRUE(follows_schema(shaped.json["choices"][0]["message"]["content"])) << shaped.json;
+  body.erase("response_format");
+  expect_thought(ask_with(body));
+  // Without a demand the prompt is the template's.
+  const auto prompt_tokens = [&] {
+    return ask_with(body).json["usage"]["prompt_tokens"].get<int>();
+  };
+  body["max_tokens"] = 1;
+  const int opened = prompt_tokens();
+  body.erase("thinking_budget");
+  EXPECT_LT(prompt_tokens(), opened);
 }
 
 TEST_F(ServeProgram, SpeaksTls) {

@@ -8,7 +8,6 @@ namespace {
 
 constexpr size_t most_messages = 4096;
 constexpr size_t most_tools = 128;
-constexpr int64_t most_top = 20;
 
 ToolCall parse_tool_call(const Json& json, const std::string& path) {
   const Fields call(json, path);
@@ -18,6 +17,23 @@ ToolCall parse_tool_call(const Json& json, const std::string& path) {
   result.name = function.required_string("name");
   result.arguments = function.string("arguments").value_or("{}");
   return result;
+}
+
+// A string, or the texts of a list of {"type": "text", "text": ...}; null is "".
+std::string content_text(const Json* content, const std::string& path) {
+  if (!content || content->is_null()) return "";
+  if (content->is_string()) return content->get<std::string>();
+  if (!content->is_array()) refuse_form(path, "{} is {}, no text", path, shown(*content));
+  std::string text;
+  for (size_t i = 0; i < content->size(); ++i) {
+    const Fields part((*content)[i], fmt::format("{}[{}]", path, i));
+    const std::string type = part.required_string("type");
+    if (type != "text" && type != "input_text" && type != "output_text")
+      refuse_value(part.path("type"), "{} is {}; this model reads text only", part.path("type"),
+                   shown(type));
+    text += part.required_string("text");
+  }
+  return text;
 }
 
 ChatMessage parse_message(const Json& json, const std::string& path, bool& prefix) {
@@ -65,6 +81,34 @@ bool is_function_name(const std::string& name) {
          name.find_first_not_of(
              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") ==
              std::string::npos;
+}
+
+void parse_tools(const Json& list, ChatRequestBody& request) {
+  if (list.size() > most_tools)
+    refuse_value("tools", "{} tools; at most {}", list.size(), most_tools);
+  Json shown_to_model = Json::array();
+  for (size_t i = 0; i < list.size(); ++i) {
+    const Fields tool(list[i], fmt::format("tools[{}]", i));
+    const std::string type = tool.string("type").value_or("function");
+    if (type != "function")
+      refuse_value(tool.path("type"), "{} is {}; expected function", tool.path("type"),
+                   shown(type));
+    const Fields function(tool.require("function"), tool.path("function"));
+    ToolDefinition definition;
+    definition.name = function.required_string("name");
+    if (!is_function_name(definition.name))
+      refuse_value(function.path("name"), "{} is {}; expected letters, digits, _ and -, at most 64",
+                   function.path("name"), shown(definition.name));
+    function.string("description");
+    if (const Json* parameters = function.object("parameters")) definition.parameters = *parameters;
+    definition.strict = function.boolean("strict").value_or(false);
+    request.tools.push_back(std::move(definition));
+    Json copy = list[i];
+    copy["type"] = "function";
+    copy["function"].erase("strict");
+    shown_to_model.push_back(std::move(copy));
+  }
+  if (!list.empty()) request.tools_text = to_text(shown_to_model);
 }
 
 void parse_tool_choice(const Fields& body, ChatRequestBody& request) {
@@ -139,56 +183,12 @@ void parse_thinking(const Fields& body, ChatRequestBody& request) {
 
 void parse_chat_logprobs(const Fields& body, ChatRequestBody& request) {
   const bool wanted = body.boolean("logprobs").value_or(false);
-  const auto top = body.integer("top_logprobs", 0, most_top);
+  const auto top = body.integer("top_logprobs", 0, most_top_logprobs);
   if (top && !wanted) refuse_value("top_logprobs", "top_logprobs needs logprobs: true");
   if (wanted) request.top_logprobs = top.value_or(0);
 }
 
 }  // namespace
-
-std::string content_text(const Json* content, const std::string& path) {
-  if (!content || content->is_null()) return "";
-  if (content->is_string()) return content->get<std::string>();
-  if (!content->is_array()) refuse_form(path, "{} is {}, no text", path, shown(*content));
-  std::string text;
-  for (size_t i = 0; i < content->size(); ++i) {
-    const Fields part((*content)[i], fmt::format("{}[{}]", path, i));
-    const std::string type = part.required_string("type");
-    if (type != "text" && type != "input_text" && type != "output_text")
-      refuse_value(part.path("type"), "{} is {}; this model reads text only", part.path("type"),
-                   shown(type));
-    text += part.required_string("text");
-  }
-  return text;
-}
-
-void parse_tools(const Json& list, ChatRequestBody& request) {
-  if (list.size() > most_tools)
-    refuse_value("tools", "{} tools; at most {}", list.size(), most_tools);
-  Json shown_to_model = Json::array();
-  for (size_t i = 0; i < list.size(); ++i) {
-    const Fields tool(list[i], fmt::format("tools[{}]", i));
-    const std::string type = tool.string("type").value_or("function");
-    if (type != "function")
-      refuse_value(tool.path("type"), "{} is {}; expected function", tool.path("type"),
-                   shown(type));
-    const Fields function(tool.require("function"), tool.path("function"));
-    ToolDefinition definition;
-    definition.name = function.required_string("name");
-    if (!is_function_name(definition.name))
-      refuse_value(function.path("name"), "{} is {}; expected letters, digits, _ and -, at most 64",
-                   function.path("name"), shown(definition.name));
-    function.string("description");
-    if (const Json* parameters = function.object("parameters")) definition.parameters = *parameters;
-    definition.strict = function.boolean("strict").value_or(false);
-    request.tools.push_back(std::move(definition));
-    Json copy = list[i];
-    copy["type"] = "function";
-    copy["function"].erase("strict");
-    shown_to_model.push_back(std::move(copy));
-  }
-  if (!list.empty()) request.tools_text = to_text(shown_to_model);
-}
 
 ChatRequestBody parse_chat_request(const Json& json) {
   const Fields body(json, "");

@@ -9,14 +9,14 @@
 namespace minke {
 namespace {
 
-constexpr int max_depth = 64;
 constexpr int max_keys = 1000;  // of one object: looking a key up takes time in proportion
 
 // Refuses what is too deep or too wide while it is parsed.
 class ParseLimits {
  public:
   bool operator()(int depth, Json::parse_event_t event, const Json&) {
-    if (depth > max_depth) refuse_form("", "JSON nested deeper than {} levels", max_depth);
+    if (depth > max_json_depth)
+      refuse_form("", "JSON nested deeper than {} levels", max_json_depth);
     if (event == Json::parse_event_t::object_start) keys_[depth] = 0;
     if (event == Json::parse_event_t::key && ++keys_[depth - 1] > max_keys)
       refuse_form("", "a JSON object with more than {} keys", max_keys);
@@ -24,7 +24,7 @@ class ParseLimits {
   }
 
  private:
-  int keys_[max_depth + 1] = {};  // so far, of the open object at each depth
+  int keys_[max_json_depth + 1] = {};  // so far, of the open object at each depth
 };
 
 }  // namespace

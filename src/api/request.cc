@@ -14,7 +14,6 @@ constexpr int64_t most_inputs = 2048;  // to embed, OpenAI's
 constexpr int64_t most_stops = 16;
 constexpr int64_t most_bias = 1024;
 constexpr int most_answers = 16;
-constexpr int64_t most_top = 20;
 
 void parse_stop(const Fields& body, std::vector<std::string>& stop) {
   const Json* value = body.find("stop");
@@ -115,7 +114,7 @@ CompletionRequestBody parse_completion_request(const Json& json) {
   request.prompts = parse_inputs(body, "prompt", most_prompts);
   request.suffix = body.string("suffix");
   request.echo = body.boolean("echo").value_or(false);
-  request.top_logprobs = body.integer("logprobs", 0, most_top).value_or(-1);
+  request.top_logprobs = body.integer("logprobs", 0, most_top_logprobs).value_or(-1);
   body.integer("best_of", 1, request.n);  // more answers than are shown are not made
   if (request.max_tokens == 0 && !request.echo)
     refuse_value("max_tokens", "max_tokens is 0; only with echo can nothing be written");

@@ -14,6 +14,8 @@
 
 namespace minke {
 
+constexpr int64_t most_top_logprobs = 20;
+
 // What requests for text have in common; nothing: the model's own.
 struct TextRequest {
   std::string model;
@@ -70,11 +72,8 @@ struct EmbeddingRequestBody {
   std::optional<int64_t> dimensions;  // of each embedding
 };
 
-// The values that other modules of api/ need too.
+// What all requests for text have.
 void parse_text_request(const Fields& body, TextRequest& request);
-void parse_tools(const Json& list, ChatRequestBody& request);
-// A string, or the texts of a list of {"type": "text", "text": ...}; null is "".
-std::string content_text(const Json* content, const std::string& path);
 
 ChatRequestBody parse_chat_request(const Json& body);
 CompletionRequestBody parse_completion_request(const Json& body);

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "api/error.h"
-#include "api/messages.h"
 #include "api/response.h"
 
 namespace minke {
@@ -58,27 +57,6 @@ TEST(Request, WrongOnesAreRefusedWithTheirStatus) {
   std::string wide = "{";
   for (int i = 0; i < 2000; ++i) wide += "\"" + std::to_string(i) + "\": 1, ";
   EXPECT_EQ(status_of(wide + user + "}"), 400);
-}
-
-TEST(Request, OtherSpellingsBecomeChats) {
-  const Json messages = Json::parse(R"({"max_tokens": 3, "system": "s", "messages": [
-    {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}}]},
-    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "r"},
-                                 {"type": "text", "text": "u"}]}]})");
-  const ChatRequestBody chat = parse_chat_request(chat_body_of_messages(messages));
-  ASSERT_EQ(chat.messages.size(), 4u);
-  EXPECT_EQ(chat.messages[0].role, "system");
-  EXPECT_EQ(chat.messages[1].tool_calls[0].arguments, R"({"a":1})");
-  EXPECT_EQ(chat.messages[2].role, "tool");
-  EXPECT_EQ(chat.messages[3].content, "u");
-  const Json responses = Json::parse(R"({"input": [{"role": "user", "content": "u"},
-    {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
-    {"type": "function_call_output", "call_id": "c", "output": "r"}], "max_output_tokens": 4})");
-  const ChatRequestBody same = parse_chat_request(chat_body_of_responses(responses));
-  ASSERT_EQ(same.messages.size(), 3u);
-  EXPECT_EQ(same.messages[1].tool_calls[0].id, "c");
-  EXPECT_EQ(same.max_tokens, 4);
-  EXPECT_THROW(chat_body_of_responses({{"input", "x"}, {"previous_response_id", "r"}}), ApiError);
 }
 
 int embedding_status(const std::string& body) {

@@ -31,17 +31,13 @@ Json token_json(const std::string& text, double log_probability) {
           {"bytes", std::move(bytes)}};
 }
 
-std::string head_text(const AnswerHead& head, const char* object) {
-  std::string text = to_text({{"id", head.id},
-                              {"object", object},
-                              {"created", head.created},
-                              {"model", head.model},
-                              {"system_fingerprint", "minke"}});
-  text.back() = ',';
-  return text + "\"choices\":[";
+Json head_json(const AnswerHead& head, const char* object) {
+  return {{"id", head.id},
+          {"object", object},
+          {"created", head.created},
+          {"model", head.model},
+          {"system_fingerprint", "minke"}};
 }
-
-std::string usage_tail(bool wants_usage) { return wants_usage ? "],\"usage\":null}" : "]}"; }
 
 // RFC 4648.
 std::string base64(std::span<const std::byte> bytes) {
@@ -74,14 +70,6 @@ Json message_json(const ChatMessage& message) {
          {"type", "function"},
          {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
   return json;
-}
-
-Json head_json(const AnswerHead& head, const char* object) {
-  return {{"id", head.id},
-          {"object", object},
-          {"created", head.created},
-          {"model", head.model},
-          {"system_fingerprint", "minke"}};
 }
 
 }  // namespace
@@ -204,8 +192,15 @@ Json completion_json(const AnswerHead& head, const std::vector<CompletionChoice>
   return json;
 }
 
-ChatChunks::ChatChunks(AnswerHead head, bool wants_usage)
-    : head_(head_text(head, "chat.completion.chunk")), tail_(usage_tail(wants_usage)) {}
+AnswerChunks::AnswerChunks(const AnswerHead& head, const char* object, bool wants_usage)
+    : head_(to_text(head_json(head, object))), tail_(wants_usage ? "],\"usage\":null}" : "]}") {
+  head_.back() = ',';
+  head_ += "\"choices\":[";
+}
+
+std::string AnswerChunks::usage(const Usage& usage) const {
+  return head_ + "],\"usage\":" + to_text(usage_json(usage)) + "}";
+}
 
 std::string ChatChunks::chunk(int index, std::string_view delta, const Json* logprobs,
                               const std::string& finish_reason) const {
@@ -250,13 +245,6 @@ std::string ChatChunks::finish(int index, const std::string& reason, const Json*
   return chunk(index, "{}", logprobs, reason);
 }
 
-std::string ChatChunks::usage(const Usage& usage) const {
-  return head_ + "],\"usage\":" + to_text(usage_json(usage)) + "}";
-}
-
-CompletionChunks::CompletionChunks(AnswerHead head, bool wants_usage)
-    : head_(head_text(head, "text_completion")), tail_(usage_tail(wants_usage)) {}
-
 std::string CompletionChunks::text(int index, std::string_view text, const Json* logprobs,
                                    const std::string& finish_reason) const {
   std::string chunk = head_ + "{\"text\":";
@@ -266,10 +254,6 @@ std::string CompletionChunks::text(int index, std::string_view text, const Json*
   chunk += ",\"finish_reason\":";
   chunk += finish_reason.empty() ? "null" : '"' + finish_reason + '"';
   return chunk + "}" + tail_;
-}
-
-std::string CompletionChunks::usage(const Usage& usage) const {
-  return head_ + "],\"usage\":" + to_text(usage_json(usage)) + "}";
 }
 
 std::string embeddings_text(const std::string& model,

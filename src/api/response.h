@@ -67,38 +67,44 @@ struct CompletionChoice {
 Json completion_json(const AnswerHead& head, const std::vector<CompletionChoice>& choices,
                      const Usage& usage);
 
-// The pieces of a stream, each the JSON of one event. Not thread-safe.
-class ChatChunks {
+// The pieces of a stream, each the JSON of one event. Immutable.
+class AnswerChunks {
  public:
+  // The last piece.
+  std::string usage(const Usage& usage) const;
+
+ protected:
   // wants_usage: every piece has the field usage, null but in the last one.
-  ChatChunks(AnswerHead head, bool wants_usage);
+  AnswerChunks(const AnswerHead& head, const char* object, bool wants_usage);
+
+  std::string head_;  // up to the choices
+  std::string tail_;  // after them
+};
+
+class ChatChunks : public AnswerChunks {
+ public:
+  ChatChunks(const AnswerHead& head, bool wants_usage)
+      : AnswerChunks(head, "chat.completion.chunk", wants_usage) {}
 
   std::string role(int index) const;
   // call_id: of a tool call that begins.
   std::string delta(int index, const ChatDelta& delta, const std::string& call_id,
                     const Json* logprobs) const;
   std::string finish(int index, const std::string& reason, const Json* logprobs) const;
-  std::string usage(const Usage& usage) const;
 
  private:
   std::string chunk(int index, std::string_view delta, const Json* logprobs,
                     const std::string& finish_reason) const;
-
-  std::string head_;  // up to the choices
-  std::string tail_;  // after them
 };
 
-class CompletionChunks {
+class CompletionChunks : public AnswerChunks {
  public:
-  CompletionChunks(AnswerHead head, bool wants_usage);
+  CompletionChunks(const AnswerHead& head, bool wants_usage)
+      : AnswerChunks(head, "text_completion", wants_usage) {}
 
   // finish_reason "": the answer goes on.
   std::string text(int index, std::string_view text, const Json* logprobs,
                    const std::string& finish_reason) const;
-  std::string usage(const Usage& usage) const;
-
- private:
-  std::string head_, tail_;
 };
 
 // {"object": "list", "data": [{"object": "embedding", "index", "embedding"}], "model", "usage"}.

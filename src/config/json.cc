@@ -5,11 +5,10 @@
 namespace minke {
 
 nlohmann::ordered_json parse_json(std::string_view text, std::string_view where) {
-  // Deeper text could only be an attack on the stack: copying and printing are recursive.
-  constexpr int max_depth = 64;
   const auto check_depth = [&](int depth, nlohmann::ordered_json::parse_event_t,
                                const nlohmann::ordered_json&) {
-    if (depth > max_depth) fail_usage("{}: JSON nested deeper than {} levels", where, max_depth);
+    if (depth > max_json_depth)
+      fail_usage("{}: JSON nested deeper than {} levels", where, max_json_depth);
     return true;
   };
   try {

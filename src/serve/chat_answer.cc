@@ -37,6 +37,7 @@ ChatOptions chat_options(const ChatRequestBody& body, const ChatTemplate& chat_t
   if (options.thinking == false && !chat_template.can_think()) options.thinking.reset();
   options.continue_final = body.continue_final;
   if (body.tool_choice != ToolChoice::none) options.tools = body.tools_text;
+  options.open_reasoning = has_constraint(body);
   return options;
 }
 

@@ -25,6 +25,11 @@ std::shared_ptr<TokenGrammar> answer_grammar(const ChatRequestBody& body, const 
 
 }  // namespace
 
+bool has_constraint(const ChatRequestBody& body) {
+  return body.thinking_budget || body.format.kind != ResponseFormat::Kind::text ||
+         constrains_calls(body);
+}
+
 std::shared_ptr<TokenGrammar> make_constraint(const ChatRequestBody& body, const PreparedChat& chat,
                                               ServedModel& model) {
   const Tokenizer& tokenizer = model.tokenizer();

@@ -9,6 +9,9 @@ namespace minke {
 
 struct PreparedChat;
 
+// Whether make_constraint() gives more than null for a model that reasons: then it must be known
+// where the reasoning ends.
+bool has_constraint(const ChatRequestBody& body);
 // Null: anything. Schemas that cannot be followed are ApiErrors.
 std::shared_ptr<TokenGrammar> make_constraint(const ChatRequestBody& body, const PreparedChat& chat,
                                               ServedModel& model);

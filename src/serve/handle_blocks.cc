@@ -1,5 +1,5 @@
-// POST /messages and /responses: answers as blocks.
-#include "api/messages.h"
+// POST /messages and /responses: answers as blocks. POST /messages/count_tokens.
+#include "api/blocks.h"
 #include "serve/chat_job.h"
 
 namespace minke {
@@ -32,13 +32,20 @@ class BlockBuilder {
     if (events_) append(events, events_->add(blocks_.size() - 1, blocks_.back(), delta.text));
     return events;
   }
-  void close(Events& events) {
-    if (is_open_ && events_) append(events, events_->close(blocks_.size() - 1, blocks_.back()));
-    is_open_ = false;
+  // Nothing more comes; is_cut: because the answer became too long.
+  Events end(bool is_cut) {
+    Events events;
+    if (is_open_) blocks_.back().is_cut = is_cut;
+    close(events);
+    return events;
   }
   const std::vector<AnswerBlock>& blocks() const { return blocks_; }
 
  private:
+  void close(Events& events) {
+    if (is_open_ && events_) append(events, events_->close(blocks_.size() - 1, blocks_.back()));
+    is_open_ = false;
+  }
   static AnswerBlock::Kind kind_of(ChatDelta::Kind kind) {
     if (kind == ChatDelta::Kind::content) return AnswerBlock::Kind::text;
     return kind == ChatDelta::Kind::reasoning ? AnswerBlock::Kind::reasoning
@@ -73,23 +80,40 @@ void write_stream(ChatJob& chat, BlockEvents& format, EventStream& stream, bool 
     stream.flush();
   };
   BlockBuilder builder(&format);
-  send(format.begin());
+  send(format.begin(chat.job->prompt_tokens()));
   stream.flush();
   while (const auto event = chat.job->next(on_silence)) {
     for (const auto& piece : chat.answers.front().take(event->event)) send(builder.take(piece));
     if (!chat.answers.front().has_ended()) stream.flush();
   }
-  BlockBuilder::Events last;
-  builder.close(last);
-  send(last);
-  send(format.end(builder.blocks(), end_of(chat)));
+  const AnswerEnd end = end_of(chat);
+  send(builder.end(end.reason == "length"));
+  send(format.end(builder.blocks(), end));
 }
 
 std::vector<AnswerBlock> whole_answer(ChatJob& chat) {
   BlockBuilder builder(nullptr);
   while (const auto event = chat.job->next())
     for (const auto& piece : chat.answers.front().take(event->event)) builder.take(piece);
+  builder.end(end_of(chat).reason == "length");
   return builder.blocks();
+}
+
+// What `act` refuses names the fields that were sent.
+template <typename Act>
+auto with_errors_as_sent(const ChatTranslation& asked, Act&& act) {
+  try {
+    return act();
+  } catch (const ApiError& error) {
+    throw asked.as_sent(error);
+  }
+}
+
+std::shared_ptr<ChatJob> begin(Service& service, Exchange& exchange, const ChatTranslation& asked,
+                               const std::string& id_prefix) {
+  return with_errors_as_sent(asked, [&] {
+    return begin_chat(service, exchange, parse_chat_request(asked.body()), id_prefix);
+  });
 }
 
 void reply_in_blocks(Exchange& exchange, const std::shared_ptr<ChatJob>& chat,
@@ -107,17 +131,27 @@ void reply_in_blocks(Exchange& exchange, const std::shared_ptr<ChatJob>& chat,
 
 void handle_messages(Service& service, Exchange& exchange) {
   const Json body = parse_body(exchange.body);
-  const auto chat =
-      begin_chat(service, exchange, parse_chat_request(chat_body_of_messages(body)), "msg_");
+  const auto chat = begin(service, exchange, chat_of_messages(body), "msg_");
   if (chat->body.stream) return reply_in_blocks(exchange, chat, messages_events(chat->head), true);
   const auto blocks = whole_answer(*chat);
   exchange.reply(to_text(messages_json(chat->head, blocks, end_of(*chat))));
 }
 
+void handle_count_tokens(Service& service, Exchange& exchange) {
+  Json json = parse_body(exchange.body);
+  json["max_tokens"] = 1;  // nothing is written; the body of /messages has it
+  const ChatTranslation asked = chat_of_messages(json);
+  const size_t tokens = with_errors_as_sent(asked, [&] {
+    const ChatRequestBody body = parse_chat_request(asked.body());
+    const ModelPool::Lease lease = service.pool.acquire(body.model);
+    return prepare_chat(body, *lease.model, lease.thinking).request.prompt.size();
+  });
+  exchange.reply(to_text({{"input_tokens", tokens}}));
+}
+
 void handle_responses(Service& service, Exchange& exchange) {
   const Json body = parse_body(exchange.body);
-  const auto chat =
-      begin_chat(service, exchange, parse_chat_request(chat_body_of_responses(body)), "resp_");
+  const auto chat = begin(service, exchange, chat_of_responses(body), "resp_");
   if (chat->body.stream)
     return reply_in_blocks(exchange, chat, responses_events(chat->head, body), false);
   const auto blocks = whole_answer(*chat);

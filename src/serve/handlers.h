@@ -20,6 +20,8 @@ void handle_chat(Service& service, Exchange& exchange);
 void handle_completion(Service& service, Exchange& exchange);
 // POST /messages, Anthropic's
 void handle_messages(Service& service, Exchange& exchange);
+// POST /messages/count_tokens, Anthropic's
+void handle_count_tokens(Service& service, Exchange& exchange);
 // POST /responses
 void handle_responses(Service& service, Exchange& exchange);
 // POST /embeddings

@@ -112,14 +112,20 @@ constexpr const char* components = R"json({
       "properties": {"object": {"const": "response"},
         "status": {"enum": ["completed", "incomplete"]},
         "output": {"type": "array", "items": {"type": "object", "required": ["type", "id"]}}}},
-    "MessagesRequest": {"type": "object", "required": ["messages", "max_tokens"], "properties": {
-      "model": {"type": "string"}, "max_tokens": {"type": "integer", "minimum": 1},
+    "MessagesPrompt": {"type": "object", "required": ["messages"], "properties": {
+      "model": {"type": "string"},
       "messages": {"type": "array", "minItems": 1, "items": {"type": "object",
         "required": ["role", "content"], "properties": {
           "role": {"enum": ["user", "assistant"]},
           "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}}}},
-      "system": {"type": "string"}, "stream": {"type": "boolean"},
-      "stop_sequences": {"type": "array", "items": {"type": "string"}}}},
+      "system": {"type": "string"},
+      "tools": {"type": "array", "maxItems": 128, "items": {"type": "object"}}}},
+    "MessagesRequest": {"allOf": [{"$ref": "#/components/schemas/MessagesPrompt"},
+      {"type": "object", "required": ["max_tokens"], "properties": {
+        "max_tokens": {"type": "integer", "minimum": 1}, "stream": {"type": "boolean"},
+        "stop_sequences": {"type": "array", "items": {"type": "string"}}}}]},
+    "MessagesCount": {"type": "object", "required": ["input_tokens"], "properties": {
+      "input_tokens": {"type": "integer"}}},
     "Message": {"type": "object",
       "required": ["id", "type", "role", "model", "content", "stop_reason", "usage"], "properties": {
         "type": {"const": "message"}, "role": {"const": "assistant"},
@@ -181,6 +187,8 @@ Json document() {
   paths["/v1/responses"] =
       post("OpenAI's Responses, without storage", "ResponsesRequest", "Response", true);
   paths["/v1/messages"] = post("Anthropic's Messages", "MessagesRequest", "Message", true);
+  paths["/v1/messages/count_tokens"] =
+      post("Tokens of the prompt that Messages make", "MessagesPrompt", "MessagesCount", false);
   paths["/v1/models"] = get("Names that can be asked for", json_content("Models"));
   paths["/tokenize"] = post("Text to token ids", "TokenizeRequest", "Tokens", false);
   paths["/detokenize"] = post("Token ids to text", "DetokenizeRequest", "Text", false);

@@ -66,6 +66,9 @@ void Server::add_openai_routes() {
     add("POST", base + "/responses", handle_responses);
     http_.add("POST", base + "/messages",
               {[this](Exchange& exchange) { handle_messages(service_, exchange); }, true, true});
+    http_.add(
+        "POST", base + "/messages/count_tokens",
+        {[this](Exchange& exchange) { handle_count_tokens(service_, exchange); }, true, true});
     add("POST", base + "/tokenize", handle_tokenize);
     add("POST", base + "/detokenize", handle_detokenize);
     add("GET", base + "/models", [](Service& service, Exchange& exchange) {

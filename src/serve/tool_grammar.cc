@@ -166,16 +166,20 @@ class CallsOrAnswer : public TokenGrammar {
   TokenMask mask_;
 };
 
+bool must_call(const ChatRequestBody& body) {
+  return body.tool_choice == ToolChoice::required || body.tool_choice == ToolChoice::function;
+}
+
 std::shared_ptr<TokenGrammar> build(const ChatRequestBody& body, ChatFamily family,
                                     ServedModel& model, const std::vector<int32_t>& ends,
-                                    bool must_call, const std::string& format) {
+                                    const std::string& format) {
   std::vector<ToolDefinition> tools = body.tools;
   if (body.tool_choice == ToolChoice::function)
     std::erase_if(tools, [&](const auto& tool) { return tool.name != body.chosen_function; });
   LayoutBuilder builder(std::move(tools), model, ends);
   if (family == ChatFamily::llama3) {
-    if (must_call || !format.empty())
-      return std::make_shared<GrammarConstraint>(builder.llama(must_call ? "" : format));
+    if (must_call(body) || !format.empty())
+      return std::make_shared<GrammarConstraint>(builder.llama(must_call(body) ? "" : format));
     refuse_value("tools",
                  "this model's tool calls can follow strict schemas only with "
                  "tool_choice required, or a function");
@@ -184,27 +188,29 @@ std::shared_ptr<TokenGrammar> build(const ChatRequestBody& body, ChatFamily fami
       family == ChatFamily::qwen2 || family == ChatFamily::qwen3 || family == ChatFamily::chatml;
   const auto layout =
       is_chatml ? builder.qwen() : builder.deepseek(family == ChatFamily::deepseek_v31);
-  const bool is_free = !must_call && format.empty();
+  const bool is_free = !must_call(body) && format.empty();
   auto calls = std::make_shared<ToolCallGrammar>(layout, !is_free, !body.parallel_tool_calls,
                                                  model.tokenizer().vocab_size());
-  if (must_call || is_free) return calls;
+  if (must_call(body) || is_free) return calls;
   return std::make_shared<CallsOrAnswer>(
       calls, std::make_shared<GrammarConstraint>(model.grammar(format, "response_format", ends)));
 }
 
 }  // namespace
 
+bool constrains_calls(const ChatRequestBody& body) {
+  if (body.tool_choice == ToolChoice::none) return false;
+  return must_call(body) || std::any_of(body.tools.begin(), body.tools.end(),
+                                        [](const ToolDefinition& tool) { return tool.strict; });
+}
+
 std::shared_ptr<TokenGrammar> make_tool_grammar(const ChatRequestBody& body, ChatFamily family,
                                                 ServedModel& model,
                                                 const std::vector<int32_t>& ends,
                                                 const std::string& format) {
-  const bool must_call =
-      body.tool_choice == ToolChoice::required || body.tool_choice == ToolChoice::function;
-  const bool has_strict = std::any_of(body.tools.begin(), body.tools.end(),
-                                      [](const ToolDefinition& tool) { return tool.strict; });
-  if (!must_call && !has_strict && format.empty()) return nullptr;
+  if (!constrains_calls(body) && format.empty()) return nullptr;
   try {
-    return build(body, family, model, ends, must_call, format);
+    return build(body, family, model, ends, format);
   } catch (const Error& error) {
     throw ApiError(400, error.what(), "tools");
   }

@@ -7,6 +7,9 @@
 
 namespace minke {
 
+// Whether the request says what calls must look like.
+bool constrains_calls(const ChatRequestBody& body);
+
 // For tool_choice required or a function, and for strict tools: the calls in the family's layout,
 // with arguments that follow the schemas. Null where the model may write what it likes. ends: what
 // ends the answer. format: a grammar of the answer where nothing is called, or ""; calls must be
@@ -16,7 +19,7 @@ std::shared_ptr<TokenGrammar> make_tool_grammar(const ChatRequestBody& body, Cha
                                                 const std::vector<int32_t>& ends,
                                                 const std::string& format);
 
-// A layout of tool calls: after `begin` ("", or a token) come calls, each a token, a text by a
+// A layout of tool calls: after `open` ("", or a token) come calls, each a token, a text by a
 // grammar, a token, and so on; then an end.
 class ToolCallGrammar : public TokenGrammar {
  public:

@@ -45,6 +45,8 @@ class Writer {
     if (!request_.wants_answer()) return;
     out_.layout("<|im_start|>assistant\n");
     if (is_qwen3_ && !request_.thinking) out_.layout("<think>\n\n</think>\n\n");
+    if (!is_qwen3_ || !request_.thinking || !request_.options.open_reasoning) return;
+    out_.layout("<think>\n").open_reasoning();
   }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -37,11 +38,70 @@ size_t possible_beginning(std::string_view text, std::span<const std::string_vie
   return longest;
 }
 
+constexpr std::string_view white_space = " \t\r\n";
+
 bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+  return text.find_first_not_of(white_space) == std::string_view::npos;
+}
+
+// Nothing: no JSON, or nested too deep.
+std::optional<nlohmann::ordered_json> parsed(std::string_view text) {
+  try {
+    return parse_json(text, "call");
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+// The beginning of a call in JSON, up to the opening brace of its arguments.
+struct CallHead {
+  enum class Kind { unfinished, call, other } kind;
+  std::string name = {};
+  size_t size = 0;  // bytes before the brace
+};
+
+// {"name": "...", "ARGUMENTS_KEY": {
+CallHead read_call_head(std::string_view text, std::string_view arguments_key) {
+  size_t at = 0;
+  bool is_unfinished = false;
+  const auto take = [&](std::string_view word) {
+    at = std::min(text.find_first_not_of(white_space, at), text.size());
+    const std::string_view rest = text.substr(at);
+    is_unfinished = rest.size() < word.size() && word.starts_with(rest);
+    if (!rest.starts_with(word)) return false;
+    at += word.size();
+    return true;
+  };
+  const auto stop = [&] {
+    return CallHead{is_unfinished ? CallHead::Kind::unfinished : CallHead::Kind::other};
+  };
+  if (!take("{") || !take("\"name\"") || !take(":") || !take("\"")) return stop();
+  const size_t name_begin = at - 1;
+  while (at < text.size() && text[at] != '"') at += text[at] == '\\' ? 2 : 1;
+  if (at >= text.size()) return {CallHead::Kind::unfinished};
+  const auto name = parsed(text.substr(name_begin, ++at - name_begin));
+  if (!name) return {CallHead::Kind::other};
+  if (!take(",") || !take(fmt::format("\"{}\"", arguments_key)) || !take(":") || !take("{"))
+    return stop();
+  return {CallHead::Kind::call, name->get<std::string>(), at - 1};
 }
 
 }  // namespace
+
+size_t ChatParser::ObjectScan::take(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (is_escaped || (in_string && c == '\\'))
+      is_escaped = !is_escaped;
+    else if (c == '"')
+      in_string = !in_string;
+    else if (!in_string && (c == '{' || c == '['))
+      ++depth;
+    else if (!in_string && (c == '}' || c == ']') && --depth == 0)
+      return i + 1;
+  }
+  return text.size();
+}
 
 ChatParser::ChatParser(ChatFamily family, bool in_reasoning, bool tools)
     : family_(family), tools_(tools), state_(in_reasoning ? State::reasoning : State::start) {}
@@ -111,17 +171,21 @@ bool ChatParser::step(bool at_end) {
       return step_call_name(at_end);
     case State::arguments:
       return step_arguments(at_end);
-    case State::json_call:
-      return step_json_call(at_end);
-    case State::json_answer:
-      return step_json_answer(at_end);
+    case State::json_head:
+      return step_json_head(at_end);
+    case State::json_arguments:
+      return step_json_arguments(at_end);
+    case State::json_tail:
+      return step_json_tail(at_end);
+    case State::json_whole:
+      return step_json_whole(at_end);
   }
   return false;
 }
 
 // Only at its very beginning does an answer open its reasoning, or is it a Llama's call.
 bool ChatParser::step_start(bool at_end) {
-  const size_t begin = std::min(pending_.find_first_not_of(" \t\r\n"), pending_.size());
+  const size_t begin = std::min(pending_.find_first_not_of(white_space), pending_.size());
   const std::string_view text = std::string_view(pending_).substr(begin);
   if (text.starts_with(special::think_begin)) {
     pending_.erase(0, begin + special::think_begin.size());
@@ -133,8 +197,12 @@ bool ChatParser::step_start(bool at_end) {
   };
   const bool is_llama = family_ == ChatFamily::llama3 && tools_;
   if (may_become(special::think_begin) || (is_llama && may_become(python_tag))) return false;
-  state_ = is_llama && (text.starts_with('{') || text.starts_with(python_tag)) ? State::json_answer
-                                                                               : State::content;
+  state_ = State::content;
+  const bool has_tag = text.starts_with(python_tag);
+  if (!is_llama || !(has_tag || text.starts_with('{'))) return true;
+  const size_t head = has_tag ? begin + python_tag.size() : 0;
+  begin_json_call(pending_.substr(0, head), "");
+  pending_.erase(0, head);
   return true;
 }
 
@@ -148,18 +216,23 @@ bool ChatParser::step_reasoning(bool at_end) {
 bool ChatParser::step_after_layout(bool) {
   pending_.erase(0, std::min(pending_.find_first_not_of('\n'), pending_.size()));
   if (pending_.empty()) return false;
-  state_ = family_ == ChatFamily::llama3 && tools_ && pending_.starts_with('{') ? State::json_answer
-                                                                                : State::content;
+  state_ = State::content;
+  if (family_ == ChatFamily::llama3 && tools_ && pending_.starts_with('{')) begin_json_call("", "");
   return true;
 }
 
 bool ChatParser::step_content(bool at_end) {
+  if (!tools_) {
+    emit(Kind::content, std::exchange(pending_, {}));
+    return false;
+  }
   const std::array<std::string_view, 3> tags = {special::tool_calls_begin, "\n<tool_call>",
                                                 "<tool_call>"};
   const int tag = take_until(tags, Kind::content, at_end);
   if (tag < 0) return false;
-  if (tag > 0) head_ = tags[tag];
-  state_ = tag == 0 ? State::between_calls : State::json_call;
+  state_ = State::between_calls;
+  if (tag == 0) return true;
+  begin_json_call(tags[tag], "</tool_call>");
   return true;
 }
 
@@ -229,42 +302,75 @@ bool ChatParser::step_arguments(bool at_end) {
   return true;
 }
 
-bool ChatParser::step_json_call(bool at_end) {
-  constexpr std::string_view end = "</tool_call>";
-  const size_t at = pending_.find(end);
-  if (at == std::string::npos && !at_end) return false;
-  const std::string text = pending_.substr(0, at);
-  pending_.erase(0, at == std::string::npos ? at : at + end.size());
-  if (!emit_json_call(text, "arguments")) {
+std::string_view ChatParser::arguments_key() const {
+  return call_end_.empty() ? "parameters" : "arguments";
+}
+
+// head: the tag that begins it, end: the one that ends it.
+void ChatParser::begin_json_call(std::string_view head, std::string_view end) {
+  head_ = head;
+  call_end_ = end;
+  object_ = {};
+  state_ = State::json_head;
+}
+
+bool ChatParser::step_json_head(bool at_end) {
+  const size_t end = call_end_.empty() ? std::string::npos : pending_.find(call_end_);
+  const auto head = read_call_head(std::string_view(pending_).substr(0, end), arguments_key());
+  if (head.kind == CallHead::Kind::unfinished && end == std::string::npos && !at_end) return false;
+  state_ = head.kind == CallHead::Kind::call ? State::json_arguments : State::json_whole;
+  if (head.kind != CallHead::Kind::call) return true;
+  begin_call(head.name);
+  pending_.erase(0, head.size);
+  return true;
+}
+
+bool ChatParser::step_json_arguments(bool at_end) {
+  size_t end = call_end_.empty() ? std::string::npos : pending_.find(call_end_);
+  const bool is_cut = end != std::string::npos;
+  if (!is_cut)
+    end = pending_.size() -
+          (at_end || call_end_.empty() ? 0 : possible_beginning(pending_, {&call_end_, 1}));
+  const size_t taken = object_.take(std::string_view(pending_).substr(0, end));
+  emit(Kind::tool_arguments, std::string_view(pending_).substr(0, taken));
+  pending_.erase(0, taken);
+  if (object_.depth > 0 && !is_cut) return false;
+  if (object_.depth > 0) pending_.erase(0, call_end_.size());
+  state_ = object_.depth > 0 ? State::content : State::json_tail;
+  return true;
+}
+
+// What is left of a call when its arguments have come: a brace, perhaps other fields before it.
+bool ChatParser::step_json_tail(bool at_end) {
+  const size_t end = call_end_.empty() ? std::string::npos : pending_.find(call_end_);
+  if (end == std::string::npos && !at_end) return false;
+  const std::string tail = pending_.substr(0, end);
+  pending_.erase(0, end == std::string::npos ? end : end + call_end_.size());
+  if (!is_blank(tail) && !parsed("{\"\": 0" + tail)) emit(Kind::content, tail);
+  state_ = State::content;
+  return true;
+}
+
+bool ChatParser::step_json_whole(bool at_end) {
+  const size_t end = call_end_.empty() ? std::string::npos : pending_.find(call_end_);
+  if (end == std::string::npos && !at_end) return false;
+  const std::string text = pending_.substr(0, end);
+  pending_.erase(0, end == std::string::npos ? end : end + call_end_.size());
+  if (!emit_json_call(text)) {
     emit(Kind::content, std::exchange(head_, {}) + text);
-    if (at != std::string::npos) emit(Kind::content, end);
+    if (end != std::string::npos) emit(Kind::content, call_end_);
   }
   state_ = State::content;
   return true;
 }
 
-// A call only when the whole answer is one.
-bool ChatParser::step_json_answer(bool at_end) {
-  if (!at_end) return false;
-  std::string text = std::exchange(pending_, {});
-  std::string_view object = trimmed(text);
-  if (object.starts_with(python_tag)) object.remove_prefix(python_tag.size());
-  if (!emit_json_call(object, "parameters")) emit(Kind::content, text);
-  return false;
-}
-
-bool ChatParser::emit_json_call(std::string_view text, const char* arguments_key) {
-  nlohmann::ordered_json call;
-  try {
-    call = parse_json(text, "call");
-  } catch (const Error&) {
-    return false;
-  }
-  const bool is_call = call.is_object() && call.contains("name") && call["name"].is_string() &&
-                       call.contains(arguments_key);
+bool ChatParser::emit_json_call(std::string_view text) {
+  const auto call = parsed(text);
+  const bool is_call = call && call->is_object() && call->contains("name") &&
+                       (*call)["name"].is_string() && call->contains(arguments_key());
   if (!is_call) return false;
-  begin_call(call["name"].get<std::string>());
-  const auto& arguments = call[arguments_key];
+  begin_call((*call)["name"].get<std::string>());
+  const auto& arguments = (*call)[arguments_key()];
   emit(Kind::tool_arguments,
        arguments.is_string() ? arguments.get<std::string>() : arguments.dump());
   return true;

@@ -90,7 +90,7 @@ TEST(ChatParser, ToolCallsOfQwen) {
   expect(ChatFamily::qwen2,
          "Hm.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": [1]}}\n</tool_call>\n"
          "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>",
-         {content("Hm."), name("f"), arguments("{\"a\":[1]}"), name("g", 1), arguments("{}", 1)});
+         {content("Hm."), name("f"), arguments("{\"a\": [1]}"), name("g", 1), arguments("{}", 1)});
   expect(ChatFamily::chatml, "<tool_call>no JSON</tool_call> x",
          {content("<tool_call>no JSON</tool_call> x")});
   expect(ChatFamily::chatml, "a\n<tool_call>", {content("a\n<tool_call>")});
@@ -99,13 +99,67 @@ TEST(ChatParser, ToolCallsOfQwen) {
 
 TEST(ChatParser, ToolCallsOfLlama) {
   const char* call = "{\"name\": \"f\", \"parameters\": {\"a\": 1}}";
-  expect(ChatFamily::llama3, call, {name("f"), arguments("{\"a\":1}")});
+  expect(ChatFamily::llama3, call, {name("f"), arguments("{\"a\": 1}")});
   expect(ChatFamily::llama3, std::string("<|python_tag|>") + call,
-         {name("f"), arguments("{\"a\":1}")});
+         {name("f"), arguments("{\"a\": 1}")});
+  expect(ChatFamily::llama3, std::string("\n") + call, {name("f"), arguments("{\"a\": 1}")});
+  expect(ChatFamily::llama3, " <|python_tag|>print(1)", {content(" <|python_tag|>print(1)")});
   expect(ChatFamily::llama3, call, {content(call)}, {false, false});
   expect(ChatFamily::llama3, "{\"name\": 1}", {content("{\"name\": 1}")});
   expect(ChatFamily::llama3, "{not JSON", {content("{not JSON")});
   expect(ChatFamily::llama3, "text {}", {content("text {}")});
+}
+
+TEST(ChatParser, ArgumentsInJsonAreHandedOutAsTheyCome) {
+  ChatParser qwen(ChatFamily::qwen3, false, true);
+  EXPECT_EQ(qwen.push("<tool_call>\n{\"name\": \"f\", \"arguments\": "), Deltas());
+  EXPECT_EQ(qwen.push("{\"a\": \"x}"), Deltas({name("f"), arguments("{\"a\": \"x}")}));
+  EXPECT_EQ(qwen.push("y\\\""), Deltas({arguments("y\\\"")}));
+  EXPECT_EQ(qwen.push("</tool_"), Deltas());
+  EXPECT_EQ(qwen.push("\", \"b\": [{}]"), Deltas({arguments("</tool_\", \"b\": [{}]")}));
+  EXPECT_EQ(qwen.push("}}\n</tool_call>!"), Deltas({arguments("}"), content("!")}));
+  ChatParser llama(ChatFamily::llama3, false, true);
+  EXPECT_EQ(llama.push("{\"name\":\"f\",\"parameters\":{"), Deltas({name("f"), arguments("{")}));
+  EXPECT_EQ(llama.push("}}"), Deltas({arguments("}")}));
+  EXPECT_EQ(llama.finish(), Deltas());
+}
+
+TEST(ChatParser, CallsInJsonOfAnotherShape) {
+  const auto in_tags = [](const std::string& call) {
+    return "<tool_call>\n" + call + "\n</tool_call>";
+  };
+  // Another order, arguments as a string or none: held back until they are whole.
+  expect(ChatFamily::qwen3, in_tags(R"({"arguments": {"a": 1}, "name": "f"})"),
+         {name("f"), arguments(R"({"a":1})")});
+  expect(ChatFamily::qwen3, in_tags(R"({"name": "f", "arguments": "{\"a\": 1}"})"),
+         {name("f"), arguments(R"({"a": 1})")});
+  expect(ChatFamily::qwen3, in_tags(R"({"name": "f", "arguments": null})"),
+         {name("f"), arguments("null")});
+  expect(ChatFamily::qwen3, in_tags(R"({"name": "f"})"),
+         {content(in_tags(R"({"name": "f"})").c_str())});
+  expect(ChatFamily::qwen3, in_tags(R"({"name": "f\u0041", "arguments": {}, "id": 1})"),
+         {name("fA"), arguments("{}")});
+  const std::string deep = in_tags(R"({"name": "f", "id": )" + std::string(99, '[') +
+                                   std::string(99, ']') + R"(, "arguments": {}})");
+  expect(ChatFamily::qwen3, deep, {content(deep.c_str())});
+}
+
+TEST(ChatParser, CallsThatBreakAfterTheirName) {
+  const char* cut = R"(<tool_call>{"name": "f", "arguments": {"a": "x)";
+  expect(ChatFamily::qwen3, cut, {name("f"), arguments(R"({"a": "x)")});
+  expect(ChatFamily::qwen3, std::string(cut) + "</tool_call>b",
+         {name("f"), arguments(R"({"a": "x)"), content("b")});
+  expect(ChatFamily::qwen3, R"(<tool_call>{"name": "f", "arguments": {}} b</tool_call>c)",
+         {name("f"), arguments("{}"), content("} bc")});
+  expect(ChatFamily::llama3, R"({"name": "f", "parameters": {}} and so on)",
+         {name("f"), arguments("{}"), content("} and so on")});
+}
+
+TEST(ChatParser, WithoutToolsThereAreNoCalls) {
+  for (const char* text : {"a\n<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>",
+                           "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f"})
+    for (const auto family : {ChatFamily::qwen3, ChatFamily::deepseek_v31, ChatFamily::llama3})
+      expect(family, text, {content(text)}, {false, false});
 }
 
 TEST(ChatParser, HalfACallIsNotLost) {
@@ -142,12 +196,19 @@ TEST(ChatParser, RandomAnswersInRandomPieces) {
                                           "<｜tool▁call▁end｜>",
                                           "<｜tool▁calls▁end｜>",
                                           "{\"name\": \"c\"",
+                                          ", \"arguments\": {",
+                                          ", \"parameters\": {",
+                                          "<tool_call>{\"name\": \"%\", \"arguments\": {",
+                                          "\"",
+                                          "\\",
+                                          "}",
+                                          "%",
                                           "<",
                                           "<|python_tag|>"};
   Random random(3);
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 6000; ++round) {
     std::string text;
-    for (uint64_t n = random.below(12); n > 0; --n) text += words[random.below(words.size())];
+    for (uint64_t n = random.below(16); n > 0; --n) text += words[random.below(words.size())];
     const auto family = static_cast<ChatFamily>(random.below(9));
     const Options options{random.below(2) == 0, random.below(2) == 0};
     const Deltas whole = parse(family, text, options, text.size() + 1);

@@ -44,6 +44,9 @@ struct ChatOptions {
   std::string tools;             // JSON list as in OpenAI's API, or empty
   bool add_generation_prompt = true;
   bool continue_final = false;  // the last message is the beginning of the answer
+  // The prompt opens <think> for a model that thinks and would open it itself (Qwen3), so that what
+  // follows is known to be reasoning. The released template does not.
+  bool open_reasoning = false;
 };
 
 // A rendered conversation.

@@ -145,6 +145,12 @@ TEST(ChatTemplate, OpensReasoning) {
   EXPECT_FALSE(opens("deepseek_v31", {}));
   EXPECT_TRUE(opens("deepseek_v31", true));
   EXPECT_FALSE(opens("qwen3", {}));  // the model writes <think> itself
+  const std::string left_to_the_model = text_of("qwen3", messages);
+  options.open_reasoning = true;
+  EXPECT_TRUE(opens("qwen3", {}));
+  EXPECT_EQ(text_of("qwen3", messages, options), left_to_the_model + "<think>\n");
+  EXPECT_FALSE(opens("qwen3", false));
+  EXPECT_FALSE(opens("qwen2", {}));
   EXPECT_THROW(opens("deepseek_v3", true), Error);
 }
 

@@ -3,8 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "api/blocks.h"
 #include "api/error.h"
-#include "api/messages.h"
 #include "api/request.h"
 #include "base/error.h"
 #include "io/gguf.h"
@@ -116,8 +116,8 @@ bool read_request(std::span<const uint8_t> bytes) {
     const bool is_known = accepts([&] { parse_chat_request(body); }) |
                           accepts([&] { parse_completion_request(body); }) |
                           accepts([&] { parse_embedding_request(body); }) |
-                          accepts([&] { parse_chat_request(chat_body_of_messages(body)); }) |
-                          accepts([&] { parse_chat_request(chat_body_of_responses(body)); });
+                          accepts([&] { parse_chat_request(chat_of_messages(body).body()); }) |
+                          accepts([&] { parse_chat_request(chat_of_responses(body).body()); });
     if (!is_known) refuse_form("", "the body asks for nothing");
   });
 }

@@ -1,6 +1,6 @@
 // OpenAI's Responses: text and function tools.
+#include "api/blocks.h"
 #include "api/error.h"
-#include "api/messages.h"
 #include "config/json.h"
 
 namespace minke {
@@ -8,17 +8,14 @@ namespace {
 
 using Kind = AnswerBlock::Kind;
 
-void copy(const Json& from, const char* name, Json& to, const char* new_name) {
-  if (from.contains(name)) to[new_name] = from[name];
-}
-
-void add_item(const Json& json, const std::string& path, Json& messages) {
+void add_item(const Json& json, const std::string& path, ChatTranslation& chat) {
   const Fields item(json, path);
   const std::string type = item.string("type").value_or("message");
   if (type == "message") {
     const Json* content = item.find("content");
-    messages.push_back(
-        {{"role", item.required_string("role")}, {"content", content ? *content : Json("")}});
+    chat.add_message(
+        {{"role", item.required_string("role")}, {"content", content ? *content : Json("")}}, path,
+        item.path("content"));
   } else if (type == "function_call") {
     const Json call = {{"id", item.required_string("call_id")},
                        {"type", "function"},
@@ -26,13 +23,15 @@ void add_item(const Json& json, const std::string& path, Json& messages) {
                         {{"name", item.required_string("name")},
                          {"arguments", item.required_string("arguments")}}}};
     // Calls of one turn belong to one message.
-    if (messages.empty() || messages.back()["role"] != "assistant")
-      messages.push_back({{"role", "assistant"}, {"content", ""}});
-    messages.back()["tool_calls"].push_back(call);
+    const Json* last = chat.last_message();
+    if (!last || (*last)["role"] != "assistant")
+      chat.add_message({{"role", "assistant"}, {"content", ""}}, path, item.path("content"));
+    (*chat.last_message())["tool_calls"].push_back(call);
   } else if (type == "function_call_output") {
-    messages.push_back({{"role", "tool"},
-                        {"tool_call_id", item.required_string("call_id")},
-                        {"content", item.require("output")}});
+    chat.add_message({{"role", "tool"},
+                      {"tool_call_id", item.required_string("call_id")},
+                      {"content", item.require("output")}},
+                     path, item.path("output"));
   } else if (type != "reasoning") {
     refuse_value(item.path("type"),
                  "{} is {}; expected message, function_call or "
@@ -41,37 +40,43 @@ void add_item(const Json& json, const std::string& path, Json& messages) {
   }
 }
 
-Json chat_tools(const Json& tools) {
-  Json list = Json::array();
+void check_tools(const Json& tools) {
   for (size_t i = 0; i < tools.size(); ++i) {
     const Fields tool(tools[i], fmt::format("tools[{}]", i));
     if (tool.required_string("type") != "function")
       refuse_value(tool.path("type"), "{} is {}; only functions are known", tool.path("type"),
                    shown(tools[i]["type"]));
-    Json function = {{"name", tool.required_string("name")}};
-    for (const char* name : {"description", "parameters", "strict"})
-      copy(tools[i], name, function, name);
-    list.push_back({{"type", "function"}, {"function", std::move(function)}});
   }
-  return list;
 }
 
-void add_format(const Fields& body, Json& chat) {
+void add_format(const Fields& body, ChatTranslation& chat) {
   const Json* text = body.object("text");
   const Json* format = text ? Fields(*text, "text").object("format") : nullptr;
   if (!format) return;
   const std::string type = Fields(*format, "text.format").required_string("type");
-  chat["response_format"] = {{"type", type}};
-  if (type == "json_schema") chat["response_format"]["json_schema"] = *format;
+  Json chat_format = {{"type", type}};
+  if (type == "json_schema") chat_format["json_schema"] = *format;
+  chat.set("response_format", std::move(chat_format));
+  chat.add_origin("response_format", "text.format");
+  chat.add_origin("response_format.json_schema", "text.format");
 }
 
-void add_tool_choice(const Fields& body, Json& chat) {
+void add_tool_choice(const Fields& body, ChatTranslation& chat) {
   const Json* choice = body.find("tool_choice");
   if (!choice) return;
-  chat["tool_choice"] = *choice;
-  if (!choice->is_object()) return;
+  if (!choice->is_object()) return chat.set("tool_choice", *choice);
   const std::string name = Fields(*choice, "tool_choice").required_string("name");
-  chat["tool_choice"] = {{"type", "function"}, {"function", {{"name", name}}}};
+  chat.set("tool_choice", {{"type", "function"}, {"function", {{"name", name}}}});
+}
+
+void add_reasoning(const Fields& body, ChatTranslation& chat) {
+  const Json* reasoning = body.object("reasoning");
+  if (!reasoning) return;
+  const auto effort = Fields(*reasoning, "reasoning").string("effort");
+  if (!effort) return;
+  chat.set("reasoning_effort", *effort);
+  chat.add_origin("reasoning_effort", "reasoning.effort");
+  chat.add_origin("thinking", "reasoning.effort");
 }
 
 Json text_part(const std::string& text) {
@@ -81,21 +86,20 @@ Json text_part(const std::string& text) {
           {"logprobs", Json::array()}};
 }
 
-Json item_json(const AnswerBlock& block, const char* status) {
+Json item_json(const AnswerBlock& block, bool has_ended) {
+  const char* status = !has_ended ? "in_progress" : block.is_cut ? "incomplete" : "completed";
   if (block.kind == Kind::reasoning)
     return {{"type", "reasoning"},
             {"id", block.id},
             {"summary", Json::array()},
             {"content", Json::array({{{"type", "reasoning_text"}, {"text", block.text}}})},
             {"status", status}};
-  if (block.kind == Kind::text) {
-    const bool is_done = std::string_view(status) == "completed";
+  if (block.kind == Kind::text)
     return {{"type", "message"},
             {"id", block.id},
             {"status", status},
             {"role", "assistant"},
-            {"content", is_done ? Json::array({text_part(block.text)}) : Json::array()}};
-  }
+            {"content", has_ended ? Json::array({text_part(block.text)}) : Json::array()}};
   return {{"type", "function_call"}, {"id", "fc_" + block.id},  {"call_id", block.id},
           {"name", block.name},      {"arguments", block.text}, {"status", status}};
 }
@@ -112,7 +116,7 @@ class ResponsesEvents : public BlockEvents {
  public:
   ResponsesEvents(AnswerHead head, Json asked) : head_(std::move(head)), asked_(std::move(asked)) {}
 
-  std::vector<Event> begin() override {
+  std::vector<Event> begin(int64_t) override {
     const Json response = responses_json(head_, asked_, {}, nullptr);
     return {event("response.created", {{"response", response}}),
             event("response.in_progress", {{"response", response}})};
@@ -120,7 +124,7 @@ class ResponsesEvents : public BlockEvents {
   std::vector<Event> open(size_t index, const AnswerBlock& block) override {
     std::vector<Event> events = {
         event("response.output_item.added",
-              {{"output_index", index}, {"item", item_json(block, "in_progress")}})};
+              {{"output_index", index}, {"item", item_json(block, false)}})};
     if (block.kind == Kind::text)
       events.push_back(event("response.content_part.added",
                              with_place(index, block, {{"part", text_part("")}})));
@@ -138,11 +142,12 @@ class ResponsesEvents : public BlockEvents {
   std::vector<Event> close(size_t index, const AnswerBlock& block) override {
     std::vector<Event> events;
     if (block.kind == Kind::call) {
-      events.push_back(
-          event("response.function_call_arguments.done", {{"item_id", "fc_" + block.id},
-                                                          {"output_index", index},
-                                                          {"name", block.name},
-                                                          {"arguments", block.text}}));
+      if (!block.is_cut)  // half a call is not to be made
+        events.push_back(
+            event("response.function_call_arguments.done", {{"item_id", "fc_" + block.id},
+                                                            {"output_index", index},
+                                                            {"name", block.name},
+                                                            {"arguments", block.text}}));
     } else if (block.kind == Kind::reasoning) {
       events.push_back(
           event("response.reasoning_text.done", with_place(index, block, {{"text", block.text}})));
@@ -154,7 +159,7 @@ class ResponsesEvents : public BlockEvents {
                              with_place(index, block, {{"part", text_part(block.text)}})));
     }
     events.push_back(event("response.output_item.done",
-                           {{"output_index", index}, {"item", item_json(block, "completed")}}));
+                           {{"output_index", index}, {"item", item_json(block, true)}}));
     return events;
   }
   std::vector<Event> end(const std::vector<AnswerBlock>& blocks, const AnswerEnd& end) override {
@@ -186,36 +191,36 @@ class ResponsesEvents : public BlockEvents {
 
 }  // namespace
 
-Json chat_body_of_responses(const Json& json) {
+ChatTranslation chat_of_responses(const Json& json) {
   const Fields body(json, "");
   for (const char* name : {"previous_response_id", "conversation", "prompt"})
     if (body.find(name))
       refuse_value(name, "{} is not known: nothing is stored; send the whole conversation", name);
   if (body.boolean("background").value_or(false))
     refuse_value("background", "answers are not made in the background");
-  Json chat = Json::object();
+  ChatTranslation chat;
   for (const char* name :
        {"model", "temperature", "top_p", "stream", "parallel_tool_calls", "seed"})
-    copy(json, name, chat, name);
-  copy(json, "max_output_tokens", chat, "max_completion_tokens");
-  Json messages = Json::array();
+    chat.copy(json, name, name);
+  chat.copy(json, "max_output_tokens", "max_completion_tokens");
   if (const auto instructions = body.string("instructions"))
-    messages.push_back({{"role", "system"}, {"content", *instructions}});
+    chat.add_message({{"role", "system"}, {"content", *instructions}}, "instructions",
+                     "instructions");
+  chat.add_origin("messages", "input");
   const Json& input = body.require("input");
   if (input.is_string()) {
-    messages.push_back({{"role", "user"}, {"content", input}});
+    chat.add_message({{"role", "user"}, {"content", input}}, "input", "input");
   } else {
     const Json& list = *body.list("input");
-    for (size_t i = 0; i < list.size(); ++i)
-      add_item(list[i], fmt::format("input[{}]", i), messages);
+    for (size_t i = 0; i < list.size(); ++i) add_item(list[i], fmt::format("input[{}]", i), chat);
   }
-  chat["messages"] = std::move(messages);
-  if (const Json* tools = body.list("tools")) chat["tools"] = chat_tools(*tools);
+  if (const Json* tools = body.list("tools")) {
+    check_tools(*tools);
+    chat.add_tools(*tools, "parameters");
+  }
   add_tool_choice(body, chat);
   add_format(body, chat);
-  if (const Json* reasoning = body.object("reasoning"))
-    if (const auto effort = Fields(*reasoning, "reasoning").string("effort"))
-      chat["reasoning_effort"] = *effort;
+  add_reasoning(body, chat);
   return chat;
 }
 
@@ -223,7 +228,7 @@ Json responses_json(const AnswerHead& head, const Json& asked,
                     const std::vector<AnswerBlock>& blocks, const AnswerEnd* end) {
   const bool is_cut = end && end->reason == "length";
   Json output = Json::array();
-  for (const AnswerBlock& block : blocks) output.push_back(item_json(block, "completed"));
+  for (const AnswerBlock& block : blocks) output.push_back(item_json(block, true));
   const auto asked_for = [&](const char* name, const Json& otherwise) {
     return asked.contains(name) && !asked[name].is_null() ? asked[name] : otherwise;
   };

@@ -1,7 +1,8 @@
 // Anthropic's Messages.
-#include "api/messages.h"
+#include "api/blocks.h"
 
 #include "api/error.h"
+#include "base/error.h"
 #include "config/json.h"
 
 namespace minke {
@@ -9,22 +10,18 @@ namespace {
 
 using Kind = AnswerBlock::Kind;
 
-void copy(const Json& from, const char* name, Json& to, const char* new_name) {
-  if (from.contains(name)) to[new_name] = from[name];
-}
-
 // One of Anthropic's messages: its text, calls and reasoning, and before it the results of tools.
-void add_message(const Json& json, const std::string& path, Json& messages) {
+void add_message(const Json& json, const std::string& path, ChatTranslation& chat) {
   const Fields message(json, path);
-  const std::string role = message.required_string("role");
+  const std::string role = message.required_string("role"), content_path = message.path("content");
   const Json& content = message.require("content");
-  if (!content.is_array()) {
-    messages.push_back({{"role", role}, {"content", content}});
-    return;
-  }
+  if (!content.is_array())
+    return chat.add_message({{"role", role}, {"content", content}}, path, content_path);
   Json out = {{"role", role}, {"content", Json::array()}};
+  std::vector<std::string> parts;  // the paths of what stays content
   for (size_t i = 0; i < content.size(); ++i) {
-    const Fields block(content[i], fmt::format("{}.content[{}]", path, i));
+    const std::string block_path = fmt::format("{}[{}]", content_path, i);
+    const Fields block(content[i], block_path);
     const std::string type = block.required_string("type");
     if (type == "tool_use") {
       const Json* input = block.object("input");
@@ -35,43 +32,40 @@ void add_message(const Json& json, const std::string& path, Json& messages) {
                                      {"arguments", to_text(input ? *input : Json::object())}}}});
     } else if (type == "tool_result") {
       const Json* result = block.find("content");
-      messages.push_back({{"role", "tool"},
-                          {"tool_call_id", block.required_string("tool_use_id")},
-                          {"content", result ? *result : Json("")}});
+      chat.add_message({{"role", "tool"},
+                        {"tool_call_id", block.required_string("tool_use_id")},
+                        {"content", result ? *result : Json("")}},
+                       block_path, block.path("content"));
     } else if (type == "thinking") {
       out["reasoning_content"] = block.required_string("thinking");
     } else if (type != "redacted_thinking") {
       out["content"].push_back(content[i]);
+      parts.push_back(block_path);
     }
   }
   const bool has_results_only =
       out["content"].empty() && !out.contains("tool_calls") && !out.contains("reasoning_content");
-  if (!has_results_only) messages.push_back(std::move(out));
+  if (has_results_only) return;
+  const size_t index = chat.body()["messages"].size();
+  chat.add_message(std::move(out), path, content_path);
+  for (size_t i = 0; i < parts.size(); ++i)
+    if (parts[i] != fmt::format("{}[{}]", content_path, i))
+      chat.add_origin(fmt::format("messages[{}].content[{}]", index, i), parts[i]);
 }
 
-Json chat_tools(const Json& tools) {
-  Json list = Json::array();
-  for (size_t i = 0; i < tools.size(); ++i) {
-    const Fields tool(tools[i], fmt::format("tools[{}]", i));
-    Json function = {{"name", tool.required_string("name")}};
-    copy(tools[i], "description", function, "description");
-    copy(tools[i], "input_schema", function, "parameters");
-    copy(tools[i], "strict", function, "strict");
-    list.push_back({{"type", "function"}, {"function", std::move(function)}});
-  }
-  return list;
-}
-
-void add_tool_choice(const Json& json, Json& chat) {
+void add_tool_choice(const Json& json, ChatTranslation& chat) {
   const Fields choice(json, "tool_choice");
   const std::string type = choice.required_string("type");
   if (type == "tool")
-    chat["tool_choice"] = {{"type", "function"},
-                           {"function", {{"name", choice.required_string("name")}}}};
+    chat.set("tool_choice",
+             {{"type", "function"}, {"function", {{"name", choice.required_string("name")}}}});
+  else if (type == "auto" || type == "any" || type == "none")
+    chat.set("tool_choice", type == "any" ? "required" : type);
   else
-    chat["tool_choice"] = type == "any" ? "required" : type;
+    refuse_value("tool_choice.type", "tool_choice.type is {}; expected auto, any, tool or none",
+                 shown(type));
   if (choice.boolean("disable_parallel_tool_use").value_or(false))
-    chat["parallel_tool_calls"] = false;
+    chat.set("parallel_tool_calls", false);
 }
 
 std::string stop_reason(const AnswerEnd& end) {
@@ -91,22 +85,30 @@ Json anthropic_usage(const Usage& usage) {
           {"output_tokens", usage.completion_tokens}};
 }
 
+// What the model wrote is an object nearly always; when it is not, nothing is lost.
+Json input_of(const AnswerBlock& call) {
+  if (call.text.empty()) return Json::object();
+  try {
+    if (Json input = parse_json(call.text, "input"); input.is_object()) return input;
+  } catch (const Error&) {  // no JSON, or nested too deep to be written again
+  }
+  return {{"text", call.text}};
+}
+
 Json block_json(const AnswerBlock& block) {
   if (block.kind == Kind::reasoning)
     return {{"type", "thinking"}, {"thinking", block.text}, {"signature", ""}};
   if (block.kind == Kind::text) return {{"type", "text"}, {"text", block.text}};
-  // What the model wrote is an object nearly always; when it is not, nothing is lost.
-  Json input = Json::parse(block.text, nullptr, false);
-  if (!input.is_object()) input = block.text.empty() ? Json::object() : Json{{"text", block.text}};
-  return {{"type", "tool_use"}, {"id", block.id}, {"name", block.name}, {"input", input}};
+  return {{"type", "tool_use"}, {"id", block.id}, {"name", block.name}, {"input", input_of(block)}};
 }
 
 class MessagesEvents : public BlockEvents {
  public:
   explicit MessagesEvents(AnswerHead head) : head_(std::move(head)) {}
 
-  std::vector<Event> begin() override {
-    Json message = messages_json(head_, {}, {});
+  // What of the prompt is in the cache is not known yet: message_delta tells.
+  std::vector<Event> begin(int64_t prompt_tokens) override {
+    Json message = messages_json(head_, {}, {{}, {}, {.prompt_tokens = prompt_tokens}});
     message["stop_reason"] = nullptr;
     return {event("message_start", {{"message", std::move(message)}})};
   }
@@ -148,23 +150,23 @@ class MessagesEvents : public BlockEvents {
 
 }  // namespace
 
-Json chat_body_of_messages(const Json& json) {
+ChatTranslation chat_of_messages(const Json& json) {
   const Fields body(json, "");
-  Json chat = Json::object();
-  for (const char* name : {"model", "temperature", "top_p", "top_k", "stream", "thinking"})
-    copy(json, name, chat, name);
-  chat["max_tokens"] = body.require("max_tokens");
-  copy(json, "stop_sequences", chat, "stop");
-  Json messages = Json::array();
+  ChatTranslation chat;
+  body.require("max_tokens");
+  for (const char* name :
+       {"model", "temperature", "top_p", "top_k", "stream", "thinking", "max_tokens"})
+    chat.copy(json, name, name);
+  chat.copy(json, "stop_sequences", "stop");
   if (const Json* system = body.find("system"))
-    messages.push_back({{"role", "system"}, {"content", *system}});
+    chat.add_message({{"role", "system"}, {"content", *system}}, "system", "system");
   body.require("messages");
   const Json& list = *body.list("messages");
   for (size_t i = 0; i < list.size(); ++i)
-    add_message(list[i], fmt::format("messages[{}]", i), messages);
-  if (!messages.empty() && messages.back()["role"] == "assistant") messages.back()["prefix"] = true;
-  chat["messages"] = std::move(messages);
-  if (const Json* tools = body.list("tools")) chat["tools"] = chat_tools(*tools);
+    add_message(list[i], fmt::format("messages[{}]", i), chat);
+  if (Json* last = chat.last_message(); last && (*last)["role"] == "assistant")
+    (*last)["prefix"] = true;
+  if (const Json* tools = body.list("tools")) chat.add_tools(*tools, "input_schema");
   if (const Json* choice = body.object("tool_choice")) add_tool_choice(*choice, chat);
   return chat;
 }
