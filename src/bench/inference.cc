@@ -19,6 +19,7 @@ constexpr int64_t chunk_tokens = 512;  // of a prompt in one forward pass
 LoadOptions load_options(const InferenceBench& options, int64_t added, int64_t rows) {
   const int64_t pages = (options.context + added + page_tokens - 1) / page_tokens;
   LoadOptions load;
+  load.memory_bytes = options.memory_bytes;
   load.max_tokens = pages * page_tokens;
   load.cache_tokens = load.max_tokens * options.batch;
   load.batch_tokens = rows;

@@ -7,10 +7,11 @@
 namespace minke {
 
 struct InferenceBench {
-  int64_t tokens = 0;   // prefill: of a prompt; decode: steps that are timed
-  int64_t context = 0;  // tokens in the cache before them, random numbers
-  int64_t batch = 1;    // sequences at once
-  int repeat = 5;       // prompts that are timed
+  int64_t tokens = 0;        // prefill: of a prompt; decode: steps that are timed
+  int64_t context = 0;       // tokens in the cache before them, random numbers
+  int64_t memory_bytes = 0;  // that the model may take; 0: what this machine grants
+  int64_t batch = 1;         // sequences at once
+  int repeat = 5;            // prompts that are timed
   // Decode: the chance, in (0, 1], that a drafted token is taken; 0: nothing is drafted. Simulated:
   // no draft is compared with what the model says.
   double simulated_acceptance = 0;

@@ -60,6 +60,7 @@ bool run_chat(const fs::path& path, const ChatProgramOptions& options) {
   const ConversationSettings settings = settings_of(options, source, chat_template.has_value());
   LoadOptions load;
   load.compute = options.compute;
+  load.memory_bytes = options.memory_bytes;
   load.max_tokens =
       options.context ? options.context
                       : std::min<int64_t>(default_context, source.config().max_position_embeddings);

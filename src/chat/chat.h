@@ -14,8 +14,9 @@ struct ChatProgramOptions {
   std::optional<double> temperature, top_p;  // nothing: what is recommended for the model
   uint64_t seed = 0;
   std::string system;
-  int64_t max_tokens = 0;  // of an answer; 0: what the context leaves
-  int64_t context = 0;     // tokens of the conversation; 0: 8192, or the model's limit
+  int64_t max_tokens = 0;    // of an answer; 0: what the context leaves
+  int64_t context = 0;       // tokens of the conversation; 0: 8192, or the model's limit
+  int64_t memory_bytes = 0;  // that the model may take; 0: what this machine grants
   bool no_think = false;
   std::optional<DType> compute;
 };

@@ -9,6 +9,7 @@
 #include "bench/rollout.h"
 #include "bench/train.h"
 #include "cli/commands.h"
+#include "cli/compute_option.h"
 
 namespace minke {
 namespace {
@@ -33,6 +34,7 @@ void add_inference(CLI::App& bench, const std::string& name, const std::string& 
   command->add_option("--batch", a->options.batch, "Sequences at once")
       ->check(CLI::Range(1, 512))
       ->capture_default_str();
+  add_memory_option(*command, a->options.memory_bytes);
   if (decode) {
     command
         ->add_option("--simulated-acceptance", a->options.simulated_acceptance,

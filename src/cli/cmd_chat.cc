@@ -30,6 +30,7 @@ void add_chat_command(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 24));
   command->add_flag("--no-think", a->options.no_think, "The model is not to reason first");
   add_compute_option(*command, a->compute);
+  add_memory_option(*command, a->options.memory_bytes);
   command->callback([a] {
     a->options.compute = parse_compute(a->compute);
     if (!run_chat(a->model, a->options)) fail("some lines could not be answered");

@@ -20,6 +20,7 @@ namespace {
 
 struct Arguments {
   std::string model, prompt, prompt_file, compute, schema_file, grammar_file;
+  int64_t memory_bytes = 0;  // that the model may take; 0: what the machine grants
   GenerationOptions options;
   bool json = false, greedy = false, chat = false;
 };
@@ -101,6 +102,7 @@ void run(Arguments a) {
   a.options.grammar = make_grammar(a, tokenizer, in_reasoning);
   LoadOptions load;
   load.compute = parse_compute(a.compute);
+  load.memory_bytes = a.memory_bytes;
   load.max_tokens = static_cast<int64_t>(prompt.size()) + a.options.max_tokens;
   load.batch_logits = 1 + a.options.draft_tokens;
   load.drafts = a.options.draft_tokens > 0;
@@ -160,6 +162,7 @@ void add_generate_command(CLI::App& app) {
                    "Guesses checked with each token; changes the speed alone")
       ->check(CLI::Range(0, 64));
   add_compute_option(*command, a->compute);
+  add_memory_option(*command, a->memory_bytes);
   command->add_flag("--json", a->json, "Print one JSON object");
   command->callback([a] { run(*a); });
 }
