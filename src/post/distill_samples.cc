@@ -42,7 +42,7 @@ Json to_json(const Place& place, const std::string& id, const Sample& s) {
           {"reward", s.reward},
           {"truncated", s.answer.truncated},
           {"judge_failed", s.judge_failed},
-          {"note", repair_utf8(s.note)},
+          {"note", s.note},
           {"fault", repair_utf8(s.answer.fault)},
           {"prompt_tokens", s.answer.prompt_tokens},
           {"tokens", s.answer.tokens},

@@ -65,12 +65,12 @@ Json problem_json(const EvalProblem& entry) {
     samples.push_back({{"text", repair_utf8(sample.text)},
                        {"tokens", sample.tokens},
                        {"truncated", sample.truncated},
-                       {"answer", repair_utf8(sample.verdict.answer)},
+                       {"answer", sample.verdict.answer},
                        {"correct", sample.verdict.correct},
                        {"formatted", sample.verdict.formatted},
                        {"failed", sample.verdict.failed},
                        {"reward", sample.verdict.reward},
-                       {"note", repair_utf8(sample.verdict.note)}});
+                       {"note", sample.verdict.note}});
   return {{"id", entry.problem.id},
           {"hash", fmt::format("{:016x}", entry.problem.hash())},
           {"prompt", entry.problem.prompt},

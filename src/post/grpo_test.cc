@@ -27,18 +27,13 @@ class OneProblem : public Task {
 class Letters : public Reward {
  public:
   Verdict judge(const Problem&, const Response& response) override {
-    ++stats_.judged;
     const char first = response.text.empty() ? ' ' : response.text[0];
     Verdict verdict;
     verdict.correct = first >= 'a' && first <= 'z';
     verdict.reward = verdict.correct ? 1.0 : first >= '0' && first <= '9' ? 0.2 : 0.0;
     return verdict;
   }
-  const RewardStats& stats() const override { return stats_; }
   bool repeatable() const override { return true; }
-
- private:
-  RewardStats stats_;
 };
 
 // A judge that never says the same twice, like a test with a time limit on a busy machine.
@@ -46,17 +41,14 @@ class Moody : public Reward {
  public:
   explicit Moody(uint64_t mood) : random_(mood) {}
   Verdict judge(const Problem&, const Response&) override {
-    ++stats_.judged;
     Verdict verdict;
     verdict.reward = random_.uniform();
     return verdict;
   }
-  const RewardStats& stats() const override { return stats_; }
   bool repeatable() const override { return false; }
 
  private:
   Random random_;
-  RewardStats stats_;
 };
 
 class Indifferent : public Letters {
@@ -258,7 +250,6 @@ TEST(VerdictJournal, KeepsWholeLinesOnly) {
   EXPECT_EQ(journal.judge(1, problem, Response("a")).reward, first.reward);
   EXPECT_NE(journal.judge(2, problem, Response("a")).reward, second.reward);
   EXPECT_NE(journal.judge(1, problem, Response("b")).reward, first.reward);
-  EXPECT_EQ(journal.reused(), 1);
 }
 
 }  // namespace
