@@ -80,8 +80,8 @@ int64_t longest_prompt(const Arguments& a, const std::vector<Problem>& problems,
                        const Tokenizer& tokenizer, const ChatTemplate* chat_template) {
   size_t longest = 0;
   for (const Problem& problem : problems)
-    longest = std::max(
-        longest, encode_prompt(problem, a.eval.style, tokenizer, chat_template).tokens.size());
+    longest = std::max(longest,
+                       make_prompt(problem, a.eval.style, tokenizer, chat_template).tokens.size());
   return static_cast<int64_t>(longest);
 }
 

@@ -25,17 +25,6 @@ std::string r1_zero_prompt(const std::string& question) {
          question + ". Assistant: <think>";
 }
 
-EncodedPrompt encode_chat(const Problem& problem, const Tokenizer& tokenizer,
-                          const ChatTemplate& chat_template) {
-  ChatMessage message;
-  message.role = "user";
-  message.content = problem.prompt;
-  const std::vector<ChatMessage> messages = {std::move(message)};
-  const bool thinking = chat_template.prompt(messages, {}).in_reasoning;
-  return {chat_template.render(tokenizer, messages, {}), thinking ? "<think>" : "",
-          chat_template.stop_ids(tokenizer)};
-}
-
 template <typename Value>
 double mean_over_samples(const EvalResult& result, Value&& value) {
   double sum = 0, count = 0;
@@ -86,18 +75,13 @@ PromptStyle parse_prompt_style(std::string_view name) {
   fail_usage("unknown prompt style '{}', expected plain, r1_zero or chat", name);
 }
 
-EncodedPrompt encode_prompt(const Problem& problem, PromptStyle style, const Tokenizer& tokenizer,
-                            const ChatTemplate* chat_template) {
-  if (style == PromptStyle::chat) {
-    require(chat_template != nullptr, "a chat prompt without a template");
-    return encode_chat(problem, tokenizer, *chat_template);
-  }
-  const bool plain = style == PromptStyle::plain;
-  EncodedPrompt prompt;
-  prompt.tokens = tokenizer.encode(plain ? problem.prompt : r1_zero_prompt(problem.prompt),
-                                   {.add_bos = tokenizer.adds_bos()});
-  prompt.prefix = plain ? "" : "<think>";
-  return prompt;
+Prompt make_prompt(const Problem& problem, PromptStyle style, const Tokenizer& tokenizer,
+                   const ChatTemplate* chat_template) {
+  const bool is_chat = style == PromptStyle::chat;
+  require(!is_chat || chat_template != nullptr, "a chat prompt without a template");
+  return make_prompt(
+      style == PromptStyle::r1_zero ? r1_zero_prompt(problem.prompt) : problem.prompt, tokenizer,
+      is_chat ? chat_template : nullptr);
 }
 
 int64_t EvalProblem::right() const {
@@ -153,8 +137,7 @@ EvalResult evaluate(Engine& engine, const Tokenizer& tokenizer, const ChatTempla
     result.problems.push_back(
         {problem, std::vector<EvalSample>(static_cast<size_t>(options.samples))});
   for (EvalProblem& entry : result.problems) {
-    const EncodedPrompt prompt =
-        encode_prompt(entry.problem, options.style, tokenizer, chat_template);
+    const Prompt prompt = make_prompt(entry.problem, options.style, tokenizer, chat_template);
     uint64_t number = 0;
     for (EvalSample& sample : entry.samples) {
       sample.text = prompt.prefix;

@@ -102,8 +102,7 @@ TEST(Evaluate, R1ZerosPromptBeginsTheThinking) {
   const Fixture fixture;
   Problem problem;
   problem.prompt = "1+1=";
-  const EncodedPrompt prompt =
-      encode_prompt(problem, PromptStyle::r1_zero, *fixture.tokenizer, nullptr);
+  const Prompt prompt = make_prompt(problem, PromptStyle::r1_zero, *fixture.tokenizer, nullptr);
   EXPECT_EQ(prompt.prefix, "<think>");
   EXPECT_TRUE(fixture.tokenizer->decode(prompt.tokens).ends_with("Assistant: <think>"));
 }

@@ -19,7 +19,6 @@ RolloutOptions rollout_options(const GrpoConfig& config, int64_t sequences, int6
           config.rollout.max_tokens,
           sequences,
           config.rollout.mode == RolloutMode::exact,
-          {},
           config.rollout.stop,
           false,
           memory_bytes};
@@ -48,26 +47,25 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
       reward_(std::move(reward)) {
   judge_ = std::make_unique<VerdictJournal>(*reward_, fs::path(config_.output) / "verdicts.jsonl",
                                             resuming);
-  held_out_ = distinct_problems(*task_, TaskSplit::test,
-                                static_cast<uint64_t>(config_.evaluation.problems));
   model_ = std::make_unique<TrainableModel>(trainable_options(config_, source_.config()), group);
   model_->load(source_);
   weights_ = std::make_unique<FlatSource>(model_->weights());
   const ModelConfig& model = model_->options().model;
   const auto memory_left = [this] { return machine().memory_bytes - planned_bytes(); };
-  RolloutOptions rollout = rollout_options(config_, config_.rollout.sequences, memory_left());
-  if (config_.rollout.chat) {
-    chat_ = source_.chat_template(tokenizer_);
-    rollout.stop_tokens = chat_->stop_ids(tokenizer_);
-  }
-  rollout_ = std::make_unique<Rollout>(model, *weights_, model_->compute(), tokenizer_, rollout);
+  rollout_ =
+      std::make_unique<Rollout>(model, *weights_, model_->compute(), tokenizer_,
+                                rollout_options(config_, config_.rollout.sequences, memory_left()));
+  if (config_.rollout.chat) chat_ = source_.chat_template(tokenizer_);
   const auto prompt = [this](const Problem& problem) {
-    return prompt_tokens(problem, config_.rollout.prompt_template, tokenizer_,
-                         chat_ ? &*chat_ : nullptr);
+    return make_prompt(fill_template(config_.rollout.prompt_template, problem), tokenizer_,
+                       chat_ ? &*chat_ : nullptr);
   };
   sampler_ = std::make_unique<GroupSampler>(
-      GroupSamplerOptions{config_.rollout, config_.loss.advantage_scale, config_.seed, prompt},
+      GroupSamplerOptions{config_.rollout, config_.loss.advantage_scale, config_.seed,
+                          config_.task.on_bad_sample, prompt},
       *task_, *judge_, *rollout_);
+  held_out_ = sampler_->usable(distinct_problems(
+      *task_, TaskSplit::test, static_cast<uint64_t>(config_.evaluation.problems)));
   if (config_.loss.kl_coefficient <= 0) return;
   const Tensor& flat = model_->weights().flat_weights();
   reference_arena_ = Arena(flat.bytes() + 4096);
@@ -141,8 +139,8 @@ GrpoStepReport GrpoTrainer::step() {
 GrpoTrainer::Entry GrpoTrainer::make_entry(const AnswerGroup& group,
                                            const GroupSample& sample) const {
   Entry entry;
-  entry.prompt = static_cast<int64_t>(group.prompt.size());
-  entry.tokens = group.prompt;
+  entry.prompt = static_cast<int64_t>(group.prompt.tokens.size());
+  entry.tokens = group.prompt.tokens;
   entry.tokens.insert(entry.tokens.end(), sample.answer.tokens.begin(), sample.answer.tokens.end());
   entry.weights.assign(static_cast<size_t>(entry.rows()), 0.0f);
   std::fill(entry.weights.begin() + entry.prompt - 1, entry.weights.end(), 1.0f);
@@ -163,7 +161,7 @@ std::vector<GrpoTrainer::Entry> GrpoTrainer::make_entries(const SampledGroups& s
     if (left-- <= 0) break;
     for (const GroupSample& sample : group.samples) {
       entries.push_back(make_entry(group, sample));
-      given.push_back({group.prompt, sample.answer.tokens});
+      given.push_back({group.prompt.tokens, sample.answer.tokens});
     }
   }
   if (config_.rollout.mode == RolloutMode::fast) {

@@ -202,21 +202,89 @@ TEST(Grpo, PromptsAreTurnsOfTheChatTemplate) {
   const TinyModel files("chat");
   const Tokenizer tokenizer = Tokenizer::load(files.model());
   const ChatTemplate chat = ChatTemplate::detect("", tokenizer);
-  Problem problem;
-  problem.prompt = "the whale";
   ChatMessage message;
   message.role = "user";
   message.content = "Say: the whale";
-  EXPECT_EQ(prompt_tokens(problem, "Say: {}", tokenizer, &chat),
+  EXPECT_EQ(make_prompt("Say: the whale", tokenizer, &chat).tokens,
             chat.render(tokenizer, {&message, 1}, {}));
-  EXPECT_EQ(tokenizer.decode(prompt_tokens(problem, "Say: {}", tokenizer, nullptr)),
+  EXPECT_EQ(tokenizer.decode(make_prompt("Say: the whale", tokenizer, nullptr).tokens),
             tokenizer.decode(tokenizer.encode("Say: the whale", {tokenizer.adds_bos()})));
   GrpoConfig config = config_of(files, "run");
   config.rollout.chat = true;
   config.steps = 1;
   const GrpoStepReport report = make_trainer(config, false, Letters())->step();
-  EXPECT_EQ(report.samples[0].prompt,
-            prompt_tokens(report.samples[0].problem, "{}", tokenizer, &chat));
+  EXPECT_EQ(report.samples[0].prompt.tokens,
+            make_prompt(report.samples[0].problem.prompt, tokenizer, &chat).tokens);
+}
+
+// Wants a response that begins as R1's.
+class Formed : public Letters {
+ public:
+  Verdict judge(const Problem&, const Response& response) override {
+    Verdict verdict;
+    verdict.formatted = response.text.starts_with("<think>");
+    return verdict;
+  }
+};
+
+TEST(Grpo, WhatThePromptHasBegunIsJudgedWithTheAnswer) {
+  const TinyModel files("opened");
+  GrpoConfig config = config_of(files, "run");
+  config.rollout.prompt_template = "{}\n<think>\n";
+  config.rollout.max_prompt_tokens = 32;
+  const auto trainer = make_trainer(config, false, Formed());
+  EXPECT_EQ(trainer->evaluate().sampled.formatted, 1);
+  const GrpoStepReport report = trainer->step();
+  EXPECT_EQ(report.answers.formatted, 1);
+  EXPECT_TRUE(report.samples[0].samples[0].answer.text.starts_with("<think>"));
+  config.rollout.prompt_template = "{}";
+  EXPECT_EQ(make_trainer(config, false, Formed())->step().answers.formatted, 0);
+}
+
+TEST(Prompt, TheThinkingIsOpenedByTheTagAtTheEnd) {
+  EXPECT_EQ(opened_thinking("1+1=<think>"), "<think>");
+  EXPECT_EQ(opened_thinking("1+1=<think>\n "), "<think>");
+  EXPECT_EQ(opened_thinking("<think>1+1="), "");
+  EXPECT_EQ(opened_thinking(""), "");
+}
+
+// Prompts as given: those of a file.
+class GivenPrompts : public Task {
+ public:
+  explicit GivenPrompts(std::vector<std::string> prompts) : prompts_(std::move(prompts)) {}
+  std::string_view name() const override { return "given"; }
+  Problem problem(TaskSplit, uint64_t index) const override {
+    Problem problem;
+    problem.id = fmt::format("given:{}", index);
+    problem.key = problem.prompt = prompts_.at(index);
+    return problem;
+  }
+  std::optional<uint64_t> size(TaskSplit) const override { return prompts_.size(); }
+
+ private:
+  std::vector<std::string> prompts_;
+};
+
+TEST(Grpo, PromptsAreCheckedBeforeTheRun) {
+  const TinyModel files("lengths");
+  GrpoConfig config = config_of(files, "run");
+  config.evaluation.problems = 3;
+  const auto group = make_local_group();
+  const auto make = [&](const std::vector<std::string>& prompts) {
+    return std::make_unique<GrpoTrainer>(config, std::make_unique<GivenPrompts>(prompts),
+                                         std::make_unique<Letters>(), *group, false);
+  };
+  const std::string too_long(200, 'x');
+  const auto trainer = make({"the whale", too_long, "the sea"});
+  EXPECT_EQ(trainer->held_out().size(), 2u);
+  const GrpoStepReport report = trainer->step();
+  for (size_t i = 0; i < 4; ++i)
+    EXPECT_EQ(report.samples[i].problem.prompt, i % 2 == 0 ? "the whale" : "the sea");
+  EXPECT_THROW(make({too_long}), Error);
+  EXPECT_THROW(make({}), Error);
+  config.task.on_bad_sample = FailureAction::stop;
+  EXPECT_THROW(make({"the whale", too_long}), Error);
+  EXPECT_NO_THROW(make({"the whale"}));
 }
 
 TEST(Grpo, DynamicSamplingDrawsUntilGroupsVary) {

@@ -36,11 +36,11 @@ LoadOptions teacher_options(const DistillConfig& config) {
 
 SftExample answer_of(const AnswerGroup& group, const GroupSample& sample) {
   SftExample example;
-  example.tokens = group.prompt;
+  example.tokens = group.prompt.tokens;
   example.tokens.insert(example.tokens.end(), sample.answer.tokens.begin(),
                         sample.answer.tokens.end());
   example.weights.assign(example.tokens.size() - 1, 0.0f);
-  std::fill(example.weights.begin() + static_cast<int64_t>(group.prompt.size()) - 1,
+  std::fill(example.weights.begin() + static_cast<int64_t>(group.prompt.tokens.size()) - 1,
             example.weights.end(), 1.0f);
   return example;
 }
