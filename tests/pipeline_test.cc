@@ -82,6 +82,25 @@ TEST_F(PipelineTest, AStageThatFailsEndsTheRun) {
   EXPECT_EQ(stages().size(), 3u);
 }
 
+// The stage of a run that was killed lives on: nothing may train into its folder beside it.
+TEST_F(PipelineTest, AFolderInUseIsLeftAlone) {
+  const std::string call = "$minke --quiet run all.toml --set rl.steps=100000";
+  const Outcome outcome =
+      shell(call +
+            " & p=$!; while [ ! -s all/rl/metrics.jsonl ] && kill -0 $p; do sleep 0.02; done; "
+            "kill -9 $p; wait $p; " +
+            call +
+            "; echo code $?; "
+            "kill -9 $(sed 's/.*process //' all/lock); sleep 0.2; "
+            "timeout -s TERM 5 " +
+            call + "; true");
+  EXPECT_NE(outcome.out.find("code 1"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.err.find("all is in use by `minke run`, process "), std::string::npos)
+      << outcome.err;
+  EXPECT_NE(outcome.err.find(", stage rl, process "), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("stopped in stage rl"), std::string::npos) << outcome.err;
+}
+
 // Continued pre-training begins with the weights, and refuses token ids of another vocabulary.
 TEST_F(PipelineTest, TrainingGoesOnFromWeights) {
   succeeds(

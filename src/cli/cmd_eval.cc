@@ -111,7 +111,7 @@ void run_task(Arguments a) {
   const auto report = [&](bool samples) {
     Json json = {{"task", a.task},           {"split", a.split},
                  {"model", a.model},         {"compute", dtype_name(model.compute())},
-                 {"commit", code_version()}, {"settings", a.overrides}};
+                 {"commit", code_version()}, {"settings", to_json(settings)}};
     json.update(to_json(result, a.eval, samples));
     return json;
   };

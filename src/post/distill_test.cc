@@ -263,6 +263,17 @@ TEST_F(DistillTest, ReasoningIsAPartOfMessages) {
   EXPECT_NE(error.find("teacher.jsonl:2 is damaged"), std::string::npos) << error;
 }
 
+TEST_F(DistillTest, ALedgerThatWasNotFinishedIsWhenTheRunIs) {
+  DistillConfig c = config("ledger");
+  c.sft.epochs = 1;
+  run_distill(c, false);
+  Ledger ledger = load_ledger(c.output);
+  EXPECT_TRUE(std::exchange(ledger.finished, false));
+  write_file(fs::path(c.output) / "ledger.json", write_ledger(ledger));
+  run_distill(c, true);
+  EXPECT_TRUE(load_ledger(c.output).finished);
+}
+
 // A server that answers as it is told, a request at a time.
 class FakeServer {
  public:

@@ -63,7 +63,9 @@ Json problem_json(const EvalProblem& entry) {
   return {{"id", entry.problem.id},
           {"hash", fmt::format("{:016x}", entry.problem.hash())},
           {"prompt", entry.problem.prompt},
+          {"put", entry.put},
           {"answer", entry.problem.answer},
+          {"details", entry.problem.details},
           {"samples", samples}};
 }
 
@@ -135,9 +137,10 @@ EvalResult evaluate(Engine& engine, const Tokenizer& tokenizer, const ChatTempla
   EvalResult result;
   for (const Problem& problem : problems)
     result.problems.push_back(
-        {problem, std::vector<EvalSample>(static_cast<size_t>(options.samples))});
+        {problem, "", std::vector<EvalSample>(static_cast<size_t>(options.samples))});
   for (EvalProblem& entry : result.problems) {
     const Prompt prompt = make_prompt(entry.problem, options.style, tokenizer, chat_template);
+    entry.put = repair_utf8(tokenizer.decode(prompt.tokens));
     uint64_t number = 0;
     for (EvalSample& sample : entry.samples) {
       sample.text = prompt.prefix;
@@ -185,6 +188,7 @@ Json to_json(const EvalResult& result, const EvalOptions& options, bool samples)
                       {"top_p", options.sampling.top_p},
                       {"top_k", options.sampling.top_k},
                       {"max_tokens", options.max_tokens},
+                      {"stop", options.stop},
                       {"seed", options.sampling.seed},
                       {"prompt", style_names[static_cast<size_t>(options.style)]}};
   if (!samples) return json;

@@ -41,6 +41,7 @@ struct EvalSample {
 
 struct EvalProblem {
   Problem problem;
+  std::string put;  // the prompt as the model read it, decoded
   std::vector<EvalSample> samples;
 
   int64_t right() const;

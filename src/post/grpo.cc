@@ -73,7 +73,7 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
   std::memcpy(copy.data, flat.data, static_cast<size_t>(flat.bytes()));
   reference_weights_ = std::make_unique<Weights>(model_->weights().over(copy));
   reference_source_ = std::make_unique<FlatSource>(*reference_weights_);
-  constexpr int64_t sequences = 16;
+  constexpr int64_t sequences = 16;  // it samples none; pages for a pass over so many long answers
   reference_ = std::make_unique<Rollout>(model, *reference_source_, model_->compute(), tokenizer_,
                                          rollout_options(config_, sequences, memory_left()));
 }
@@ -113,7 +113,7 @@ GrpoStepReport GrpoTrainer::step() {
       report.answers.add(sample);
       solved |= sample.verdict.correct;
     }
-    report.pass_at_group += static_cast<double>(solved) / sampled.groups.size();
+    report.pass_at_k += static_cast<double>(solved) / sampled.groups.size();
     report.varying_groups += group.varies();
   }
   report.groups = static_cast<int64_t>(sampled.groups.size());
@@ -128,7 +128,7 @@ GrpoStepReport GrpoTrainer::step() {
       1, std::llround(static_cast<double>(sampled.tokens) / report.answers.answers));
   const double forward = forward_flops_per_token(model_->options().model, length, false);
   report.flops =
-      forward * static_cast<double>(sampled.tokens * (1 + (reference_ != nullptr))) +
+      forward * static_cast<double>(report.rollout_tokens + report.scored_tokens) +
       model_->flops_per_token(length, false) * static_cast<double>(report.trained_tokens);
   report.samples = std::move(sampled.groups);
   ++position_.step;
@@ -165,7 +165,7 @@ std::vector<GrpoTrainer::Entry> GrpoTrainer::make_entries(const SampledGroups& s
     }
   }
   if (config_.rollout.mode == RolloutMode::fast) {
-    const auto scores = rollout_->score(given, config_.rollout.temperature);
+    const auto scores = score(*rollout_, given, report);
     double tokens = 0.0;
     for (size_t i = 0; i < entries.size(); ++i) {
       GrpoSequence& sequence = entries[i].sequence;
@@ -180,11 +180,18 @@ std::vector<GrpoTrainer::Entry> GrpoTrainer::make_entries(const SampledGroups& s
     report.drift /= std::max(1.0, tokens);
   }
   if (reference_) {
-    auto scores = reference_->score(given, config_.rollout.temperature);
+    auto scores = score(*reference_, given, report);
     for (size_t i = 0; i < entries.size(); ++i)
       entries[i].sequence.reference = std::move(scores[i]);
   }
   return entries;
+}
+
+std::vector<std::vector<float>> GrpoTrainer::score(Rollout& model,
+                                                   const std::vector<GivenAnswer>& given,
+                                                   GrpoStepReport& report) const {
+  for (const GivenAnswer& answer : given) report.scored_tokens += answer.rows();
+  return model.score(given, config_.rollout.temperature);
 }
 
 // Without a KL term an answer without an advantage has no gradient.
@@ -224,7 +231,7 @@ void GrpoTrainer::mask_off_policy(std::span<Entry*> minibatch, GrpoStepReport& r
     const size_t prompt = static_cast<size_t>(entry->prompt);
     given.push_back({tokens.first(prompt), tokens.subspan(prompt)});
   }
-  const auto scores = rollout_->score(given, config_.rollout.temperature);
+  const auto scores = score(*rollout_, given, report);
   for (size_t i = 0; i < minibatch.size(); ++i) {
     GrpoSequence& sequence = minibatch[i]->sequence;
     sequence.masked = is_off_policy(config_.loss, sequence, scores[i]);
@@ -235,6 +242,7 @@ void GrpoTrainer::mask_off_policy(std::span<Entry*> minibatch, GrpoStepReport& r
 void GrpoTrainer::run_minibatch(std::span<Entry*> minibatch, GrpoStepReport& report,
                                 GrpoSums& sums) {
   mask_off_policy(minibatch, report);
+  // The loss counts answers and tokens for its divisors, of those too that nothing is learned from.
   std::vector<GrpoSequence> sequences;
   std::vector<Entry*> learning;
   for (Entry* entry : minibatch) {

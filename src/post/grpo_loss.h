@@ -13,8 +13,8 @@
 namespace minke {
 
 // A_i = (r_i − mean r) / (std r + 1e-6), of one prompt's answers; std: the sample's (n − 1), or no
-// division at all. Rewards that are all equal, and a
-// group of one, give exact zeros. Rewards must be finite.
+// division at all. Rewards that are all equal, and a group of one, give exact zeros. Rewards must
+// be finite.
 std::vector<double> group_advantages(std::span<const double> rewards, AdvantageScale scale);
 
 // One answer; an entry for each of its tokens, the one that ends it included.

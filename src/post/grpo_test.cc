@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ledger/ledger.h"
+#include "post/grpo_run.h"
 #include "post/tiny_model.h"
 
 namespace minke {
@@ -109,7 +111,7 @@ TEST(Grpo, ABanditWithAKnownOptimumConverges) {
     GrpoStepReport report;
     while (!trainer->done()) report = trainer->step();
     EXPECT_GT(report.answers.reward, 0.95);
-    EXPECT_EQ(trainer->evaluate().greedy.correct, 1.0);
+    EXPECT_EQ(trainer->evaluate().greedy.pass_at_1, 1.0);
     EXPECT_LT(report.answers.entropy, 4.0);
   }
 }
@@ -287,6 +289,26 @@ TEST(Grpo, PromptsAreCheckedBeforeTheRun) {
   EXPECT_NO_THROW(make({"the whale"}));
 }
 
+// Every answer that is kept is read again by the reference, by the trainer's arithmetic after a
+// fast rollout, and before a masked update.
+TEST(Grpo, WhatIsReadAgainIsCounted) {
+  const TinyModel files("scored");
+  GrpoConfig config = config_of(files, "run");
+  config.rollout.group = 2;
+  config.rollout.max_tokens = 2;
+  config.rollout.dynamic_sampling = true;
+  config.rollout.max_rounds = 50;
+  EXPECT_EQ(make_trainer(config, false, Letters())->step().scored_tokens, 0);
+  config.loss.kl_coefficient = 0.1;
+  const GrpoStepReport one = make_trainer(config, false, Letters())->step();
+  EXPECT_EQ(one.scored_tokens, one.trained_tokens);
+  EXPECT_LT(one.scored_tokens, one.rollout_tokens);
+  config.rollout.mode = RolloutMode::fast;
+  config.loss.off_policy_threshold = 100;
+  const GrpoStepReport three = make_trainer(config, false, Letters())->step();
+  EXPECT_EQ(three.scored_tokens, 3 * three.trained_tokens);
+}
+
 TEST(Grpo, DynamicSamplingDrawsUntilGroupsVary) {
   const TinyModel files("dynamic");
   GrpoConfig config = config_of(files, "run");
@@ -299,6 +321,18 @@ TEST(Grpo, DynamicSamplingDrawsUntilGroupsVary) {
   EXPECT_EQ(report.varying_groups, 4);
   EXPECT_GT(report.groups, 4);
   EXPECT_EQ(trainer->position().sequences, report.groups);
+}
+
+TEST(Grpo, ALedgerThatWasNotFinishedIsWhenTheRunIs) {
+  const TinyModel files("ledger");
+  GrpoConfig config = config_of(files, "run");
+  config.steps = 1;
+  run_grpo(config, false);
+  Ledger ledger = load_ledger(config.output);
+  EXPECT_TRUE(std::exchange(ledger.finished, false));
+  write_file(files.run("run") / "ledger.json", write_ledger(ledger));
+  run_grpo(config, true);
+  EXPECT_TRUE(load_ledger(config.output).finished);
 }
 
 TEST(VerdictJournal, KeepsWholeLinesOnly) {
