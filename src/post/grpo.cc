@@ -242,15 +242,14 @@ void GrpoTrainer::mask_off_policy(std::span<Entry*> minibatch, GrpoStepReport& r
 void GrpoTrainer::run_minibatch(std::span<Entry*> minibatch, GrpoStepReport& report,
                                 GrpoSums& sums) {
   mask_off_policy(minibatch, report);
-  // The loss counts answers and tokens for its divisors, of those too that nothing is learned from.
-  std::vector<GrpoSequence> sequences;
+  GrpoCounts counts;
   std::vector<Entry*> learning;
   for (Entry* entry : minibatch) {
-    sequences.push_back(entry->sequence);
+    counts.add(entry->sequence);
     if (learns_from(*entry)) learning.push_back(entry);
   }
   if (learning.empty()) return;
-  const GrpoLoss loss(config_.loss, static_cast<double>(config_.rollout.max_tokens), sequences);
+  const GrpoLoss loss(config_.loss, static_cast<double>(config_.rollout.max_tokens), counts);
   const double loss_before = sums.loss;
   model_->begin_step();
   for (size_t begin = 0, end = 0; begin < learning.size(); begin = end) {

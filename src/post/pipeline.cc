@@ -195,6 +195,8 @@ class Pipeline {
         info("stage {} is finished already", stage.name);
         continue;
       }
+      if (stop_signal != 0)
+        fail("stopped before stage {}; `minke run {}` goes on", stage.name, recipe_path_);
       info("stage {} of {}: {}", i + 1, config_.stages.size(), stage.name);
       run_stage(stage, record);
     }
