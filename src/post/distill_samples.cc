@@ -85,6 +85,7 @@ std::string fingerprint(const DistillConfig& config) {
   c.teacher.timeout_seconds = standard.timeout_seconds;
   c.samples.keep = c.samples.sequences = 1;
   c.samples.parse_special = true;
+  c.checkpoint.every_steps = 0;  // whatever the default is
   return sha256(write_distill_config(c));
 }
 
