@@ -112,6 +112,7 @@ void run_task(Arguments a) {
     Json json = {{"task", a.task},           {"split", a.split},
                  {"model", a.model},         {"compute", dtype_name(model.compute())},
                  {"commit", code_version()}, {"settings", to_json(settings)}};
+    if (!samples && !a.json) json.erase("settings");  // too long to be read in a table
     json.update(to_json(result, a.eval, samples));
     return json;
   };
