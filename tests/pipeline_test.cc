@@ -62,8 +62,9 @@ TEST_F(PipelineTest, StagesRunOnceAndAreReported) {
     EXPECT_GT(stage["cost"].get<double>(), 0.0);
   }
   const std::string page = read_file(folder_ / "all" / "report.html");
-  for (const char* text : {"Held-out problems", "Stages and what they cost",
-                           "held_out_problems_in_text", "Learning from text"})
+  for (const char* text :
+       {"Held-out problems", "Stages and what they cost", "held_out_problems_in_text",
+        "Learning from text", "In the text of stage text 0 of "})
     EXPECT_NE(page.find(text), std::string::npos) << text;
   EXPECT_NE(read_file(folder_ / "all" / "report.md").find("report-plots/plot-1.svg"),
             std::string::npos);
@@ -80,6 +81,25 @@ TEST_F(PipelineTest, AStageThatFailsEndsTheRun) {
   fails("run all.toml --set more.data.path=nothing", 1, "stage more ended with code");
   EXPECT_FALSE(stages().back()["finished"].get<bool>());
   EXPECT_EQ(stages().size(), 3u);
+}
+
+// The stage of a run that was killed lives on: nothing may train into its folder beside it.
+TEST_F(PipelineTest, AFolderInUseIsLeftAlone) {
+  const std::string call = "$minke --quiet run all.toml --set rl.steps=100000";
+  const Outcome outcome =
+      shell(call +
+            " & p=$!; while [ ! -s all/rl/metrics.jsonl ] && kill -0 $p; do sleep 0.02; done; "
+            "kill -9 $p; wait $p; " +
+            call +
+            "; echo code $?; "
+            "kill -9 $(sed 's/.*process //' all/lock); sleep 0.2; "
+            "timeout -s TERM 5 " +
+            call + "; true");
+  EXPECT_NE(outcome.out.find("code 1"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.err.find("all is in use by `minke run`, process "), std::string::npos)
+      << outcome.err;
+  EXPECT_NE(outcome.err.find(", stage rl, process "), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("stopped in stage rl"), std::string::npos) << outcome.err;
 }
 
 // Continued pre-training begins with the weights, and refuses token ids of another vocabulary.

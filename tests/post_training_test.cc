@@ -80,13 +80,14 @@ command_seconds = 60
   };
   succeeds(call("whole"));
   Random random(1);
-  kill_at(call("killed"), "killed/metrics.jsonl", 1, 10);  // before its first checkpoint
-  fs::remove(folder_ / "killed.asked");
-  const std::vector<int64_t> moments = {5, 6, 8, 11};
+  const std::vector<int64_t> moments = {1, 5, 6, 8, 11};  // once before its first checkpoint
+  fs::create_directories(folder_ / "killed/checkpoints/step-2.tmp-999999999");
   for (const int64_t lines : moments)
     kill_at(call("killed"), "killed/metrics.jsonl", lines, random.below(50));
   succeeds(call("killed") + " --resume");
   EXPECT_EQ(weights_of("killed", 12), weights_of("whole", 12));
+  for (const auto& entry : fs::directory_iterator(folder_ / "killed/checkpoints"))
+    EXPECT_EQ(entry.path().string().find(".tmp-"), std::string::npos) << entry.path();
 
   // A kill costs the verdict that was under way.
   EXPECT_GT(lines_of("whole.asked"), 12 * 12);
@@ -120,11 +121,14 @@ failure_log = "failures.jsonl"
     const std::string call =
         fmt::format("grpo grpo.toml --set output=judged --set 'reward.command={}'", command);
     succeeds(call);
-    int64_t failures = 0;
-    for (const Json& line : read_metrics(folder_ / "judged/metrics.jsonl"))
+    int64_t failures = 0;  // of the steps, and of the tests
+    for (const Json& line : read_metrics(folder_ / "judged/metrics.jsonl")) {
       failures += line.value("judge_failures", int64_t{0});
-    EXPECT_EQ(failures, 2 * 2) << command;
-    EXPECT_EQ(lines_of("failures.jsonl"), 2 * 2 + 2 * 2) << command;  // and the tests'
+      for (const char* part : {"held_out", "greedy"})
+        if (line.contains(part)) failures += line[part]["judge_failures"].get<int64_t>();
+    }
+    EXPECT_EQ(failures, 2 * 2 + 2 * 2) << command;
+    EXPECT_EQ(lines_of("failures.jsonl"), failures) << command;
     fs::remove_all(folder_ / "judged");
     fails(call + " --set reward.on_failure=stop", 1, "reward of addition/");
   }

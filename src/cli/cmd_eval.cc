@@ -80,8 +80,8 @@ int64_t longest_prompt(const Arguments& a, const std::vector<Problem>& problems,
                        const Tokenizer& tokenizer, const ChatTemplate* chat_template) {
   size_t longest = 0;
   for (const Problem& problem : problems)
-    longest = std::max(
-        longest, encode_prompt(problem, a.eval.style, tokenizer, chat_template).tokens.size());
+    longest = std::max(longest,
+                       make_prompt(problem, a.eval.style, tokenizer, chat_template).tokens.size());
   return static_cast<int64_t>(longest);
 }
 
@@ -111,7 +111,8 @@ void run_task(Arguments a) {
   const auto report = [&](bool samples) {
     Json json = {{"task", a.task},           {"split", a.split},
                  {"model", a.model},         {"compute", dtype_name(model.compute())},
-                 {"commit", code_version()}, {"settings", a.overrides}};
+                 {"commit", code_version()}, {"settings", to_json(settings)}};
+    if (!samples && !a.json) json.erase("settings");  // too long to be read in a table
     json.update(to_json(result, a.eval, samples));
     return json;
   };

@@ -55,7 +55,7 @@ struct GrpoEvaluationConfig {
 };
 
 struct GrpoCheckpointConfig {
-  int64_t every_steps = 0;
+  int64_t every_steps = 50;
   int64_t keep = 2;
 };
 

@@ -106,7 +106,11 @@ void visit_fields(GrpoEvaluationConfig& c, Visit&& visit) {
 
 template <typename Visit>
 void visit_fields(GrpoCheckpointConfig& c, Visit&& visit) {
-  visit(Field{"every_steps", "steps between checkpoints; 0: only at the end"}, c.every_steps);
+  visit(
+      Field{
+          "every_steps",
+          "steps between checkpoints, which a run that is killed goes on from; 0: only at the end"},
+      c.every_steps);
   visit(Field{"keep", "checkpoints to keep", 1, 1e6}, c.keep);
 }
 

@@ -43,6 +43,18 @@ TaskSettings parse_task_settings(const std::string& toml, const std::string& whe
   return settings;
 }
 
+nlohmann::ordered_json to_json(const TaskSettings& settings) {
+  nlohmann::ordered_json json;
+  TaskSettings visited = settings;
+  visit_sections(visited, [&](const std::string& section, auto& part) {
+    if (section == "text") return;
+    visit_fields(part, [&](const Field& field, const auto& member) {
+      json[section][std::string(field.name)] = field_value(member);
+    });
+  });
+  return json;
+}
+
 std::string describe_task_settings() {
   TaskSettings settings;
   std::string text =

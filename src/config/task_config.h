@@ -3,6 +3,7 @@
 // [reward]. post/task.h and post/reward.h say what they do.
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,8 @@ struct TaskSettings {
 // are usage Errors that name file, line and key.
 TaskSettings parse_task_settings(const std::string& toml, const std::string& where,
                                  const std::vector<std::string>& overrides);
+// All keys of [task], [reward] and [sandbox] with their values, a section an object.
+nlohmann::ordered_json to_json(const TaskSettings& settings);
 // All keys as Markdown tables: docs/task-settings.md.
 std::string describe_task_settings();
 

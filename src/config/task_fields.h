@@ -64,7 +64,9 @@ void visit_fields(TaskConfig& c, Visit&& visit) {
         c.question_field);
   visit(Field{"answer_field", "jsonl: the answer's key; empty: answer or solution"},
         c.answer_field);
-  visit(Field{"on_bad_sample", "jsonl: what to do with a line that has no question or answer"},
+  visit(Field{"on_bad_sample",
+              "jsonl: what to do with a line that has no question or answer, or a prompt that is "
+              "too long"},
         c.on_bad_sample);
 }
 

@@ -26,16 +26,13 @@ TargetLogProbability::TargetLogProbability(int64_t rows, double temperature, Fun
 
 void TargetLogProbability::compute(const LogitChunk& chunk) {
   const size_t count = chunk.rows.size();
-  std::vector<float> values(count), log_sums(count), entropies(entropies_.empty() ? 0 : count);
-  std::vector<float> slopes(count);
+  std::vector<float> values(count), log_sums(count), slopes(count);
   scale_logits(chunk.logits, 1.0f / temperature_);
-  target_log_probabilities({vector_tensor(values), vector_tensor(log_sums),
-                            entropies.empty() ? Tensor() : vector_tensor(entropies)},
-                           chunk.logits, chunk.targets);
+  target_log_probabilities({vector_tensor(values), vector_tensor(log_sums), Tensor()}, chunk.logits,
+                           chunk.targets);
   for (size_t i = 0; i < count; ++i) {
     const int32_t row = chunk.rows[i];
     log_probabilities_[row] = values[i];
-    if (!entropies.empty()) entropies_[row] = entropies[i];
     const TokenLoss token = function_ ? function_(row, values[i]) : TokenLoss{-values[i], 0};
     chunk.losses.as<float>()[i] = token.loss;
     slopes[i] = token.slope / temperature_;

@@ -54,15 +54,13 @@ class TargetLogProbability : public Objective {
   TargetLogProbability(int64_t rows, double temperature, Function function = {});
   void compute(const LogitChunk& chunk) override;
 
-  // By row of the micro-batch, 0 where the weight is 0. entropies() stay empty unless wanted.
+  // By row of the micro-batch, 0 where the weight is 0.
   const std::vector<float>& log_probabilities() const { return log_probabilities_; }
-  void want_entropies() { entropies_.resize(log_probabilities_.size()); }
-  const std::vector<float>& entropies() const { return entropies_; }  // nats, of the distribution
 
  private:
   float temperature_;
   Function function_;
-  std::vector<float> log_probabilities_, entropies_;
+  std::vector<float> log_probabilities_;
 };
 
 // Σ w·KL(student ‖ teacher) over the whole vocabulary, for on-policy distillation, both

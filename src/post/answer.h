@@ -33,9 +33,10 @@ std::string_view find_code(std::string_view answer);
 // ends with <think>, the response that is judged begins with that tag all the same.
 bool has_format(std::string_view response, FormatRule rule);
 
-// The share of the words that are in the script of a language ("en", "zh" ...): words with any
-// letter of another script count against it, those without letters (numbers, formulas, tags) do
-// not count. 1 without words. An unknown language is a usage Error.
+// The share of the words of the chain of thought (all in front of </think>, the whole text without
+// that tag) that are in the script of a language ("en", "zh" ...): words with any letter of another
+// script count against it; numbers, signs, tags and LaTeX's commands are no words. 0 without words.
+// An unknown language is a usage Error. The measure is DeepSeek-R1's (arXiv 2501.12948, 2.3.2).
 double language_share(std::string_view text, std::string_view language);
 
 }  // namespace minke

@@ -13,7 +13,7 @@ void AnswerStatistics::add(const GroupSample& sample) {
   const Answer& answer = sample.answer;
   ++answers;
   reward += sample.verdict.reward;
-  correct += sample.verdict.correct;
+  pass_at_1 += sample.verdict.correct;
   formatted += sample.verdict.formatted;
   judge_failures += sample.verdict.failed;
   truncated += answer.truncated;
@@ -24,14 +24,15 @@ void AnswerStatistics::add(const GroupSample& sample) {
 
 void AnswerStatistics::finish() {
   entropy /= std::max(1.0, length);
-  for (double* sum : {&reward, &correct, &formatted, &truncated, &thinks, &length})
+  for (double* sum : {&reward, &pass_at_1, &formatted, &truncated, &thinks, &length})
     *sum /= static_cast<double>(std::max<int64_t>(1, answers));
 }
 
 Json to_json(const AnswerStatistics& s) {
-  return {{"reward", s.reward},       {"pass_at_1", s.correct}, {"formatted", s.formatted},
-          {"truncated", s.truncated}, {"thinks", s.thinks},     {"length", s.length},
-          {"entropy", s.entropy}};
+  return {{"reward", s.reward},       {"pass_at_1", s.pass_at_1},
+          {"formatted", s.formatted}, {"truncated", s.truncated},
+          {"thinks", s.thinks},       {"length", s.length},
+          {"entropy", s.entropy},     {"judge_failures", s.judge_failures}};
 }
 
 constexpr size_t most_examples = 6;
@@ -68,8 +69,8 @@ Json to_json(const HeldOutResult& result) {
 std::string describe(const HeldOutResult& result) {
   return fmt::format(
       "{:.1f} % of {} right at temperature {} ({:.1f} % greedy); {:.0f} % think; {:.1f} tokens",
-      100 * result.sampled.correct, result.sampled.answers, result.temperature,
-      100 * result.greedy.correct, 100 * result.sampled.thinks, result.sampled.length);
+      100 * result.sampled.pass_at_1, result.sampled.answers, result.temperature,
+      100 * result.greedy.pass_at_1, 100 * result.sampled.thinks, result.sampled.length);
 }
 
 }  // namespace minke

@@ -11,7 +11,7 @@ namespace minke {
 struct AnswerStatistics {
   int64_t answers = 0;
   double reward = 0.0;
-  double correct = 0.0;  // pass@1
+  double pass_at_1 = 0.0;  // right ones
   double formatted = 0.0;
   double truncated = 0.0;  // ended by the limit of tokens
   double thinks = 0.0;     // have a thinking span that ends

@@ -17,8 +17,8 @@ struct CountdownResult {
 };
 
 // TinyZero's rule (github.com/Jiayi-Pan/TinyZero, verl/utils/reward_score/countdown.py) in exact
-// fractions: digits, + - * / ( ) . and spaces only, each number once, the value equal to the
-// target. Everything up to an '=' sign's right side may follow: "(3+5)*2 = 16" counts as "(3+5)*2".
+// fractions: digits, + - * / ( ) and spaces only, each number once, the value equal to the target.
+// What stands behind an '=' does not count: "(3+5)*2 = 16" is "(3+5)*2".
 CountdownResult check_countdown(std::string_view expression, std::vector<int64_t> numbers,
                                 int64_t target);
 

@@ -48,8 +48,7 @@ Json step_json(const StepReport& r, const TrainPosition& position) {
 
 Json on_policy_json(const OnPolicyReport& r) {
   Json line = to_json(r.answers);
-  line.update({{"judge_failures", r.answers.judge_failures},
-               {"rollout_tokens", r.rollout_tokens},
+  line.update({{"rollout_tokens", r.rollout_tokens},
                {"trained_tokens", r.trained_tokens},
                {"rollout_seconds", r.rollout_seconds},
                {"judge_seconds", r.judge_seconds},
@@ -64,6 +63,7 @@ class Run {
   Run(const DistillConfig& config, bool resume)
       : config_(config),
         folder_(config.output),
+        resume_(resume),
         checkpoint_(resume ? find_checkpoint(folder_) : std::nullopt),
         group_(make_local_group()),
         ledger_(resume && fs::exists(folder_ / "ledger.json") ? load_ledger(folder_) : Ledger(),
@@ -93,6 +93,8 @@ class Run {
       return info("stopped at step {}; `minke distill RECIPE --resume` goes on",
                   training_->position().step);
     const Ledger& ledger = ledger_.update();
+    // It was killed between the last checkpoint and its ledger.
+    if (!ledger.finished) save_ledger_with_weights();
     info("done: {} steps in {}, {:.4f} {}; the model is in {}", training_->position().step,
          format_duration(ledger.wall_seconds), ledger.cost(), ledger.prices.currency,
          model_folder().string());
@@ -142,12 +144,11 @@ class Run {
     if (config_.method == DistillMethod::samples) {
       auto trainer = std::make_unique<SftTrainer>(sft_config(config_), *group_);
       ledger_.update().data_sha256 = trainer->data().sha256();
-      own_student_ =
-          std::make_unique<Student>(config_, trainer->trained(), checkpoint_.has_value());
+      own_student_ = std::make_unique<Student>(config_, trainer->trained(), resume_);
       student_ = own_student_.get();
       training_ = std::move(trainer);
     } else {
-      auto trainer = std::make_unique<OnPolicyTrainer>(config_, *group_, checkpoint_.has_value());
+      auto trainer = std::make_unique<OnPolicyTrainer>(config_, *group_, resume_);
       on_policy_ = trainer.get();
       student_ = &trainer->student();
       training_ = std::move(trainer);
@@ -221,7 +222,7 @@ class Run {
                     on_policy_ ? "divergence" : "loss", report.loss, report.gradient_norm, seconds);
     if (on_policy_)
       line +=
-          fmt::format("  right {:.1f} %  length {:.1f}", 100 * on_policy_->last().answers.correct,
+          fmt::format("  right {:.1f} %  length {:.1f}", 100 * on_policy_->last().answers.pass_at_1,
                       on_policy_->last().answers.length);
     constexpr int64_t kept_every = 10;
     show_progress(line, training_->done() || step % kept_every == 0);
@@ -241,6 +242,11 @@ class Run {
 
   void save() {
     training_->save();
+    save_ledger_with_weights();
+  }
+
+  // The bill with the weights of the checkpoint.
+  void save_ledger_with_weights() {
     ledger_.update().finished = training_->done();
     ledger_.update().weights_sha256 = sha256_file(model_folder() / "model.safetensors");
     save_ledger();
@@ -251,6 +257,7 @@ class Run {
   StopSignals signals_;
   DistillConfig config_;
   fs::path folder_;
+  bool resume_;
   std::optional<fs::path> checkpoint_;
   std::unique_ptr<Group> group_;
   LedgerSession ledger_;

@@ -13,6 +13,7 @@
 #include "base/machine.h"
 #include "post/distill_teacher.h"
 #include "post/group_sampler.h"
+#include "post/prompt.h"
 #include "text/special_tokens.h"
 #include "text/utf8.h"
 
@@ -42,7 +43,7 @@ Json to_json(const Place& place, const std::string& id, const Sample& s) {
           {"reward", s.reward},
           {"truncated", s.answer.truncated},
           {"judge_failed", s.judge_failed},
-          {"note", repair_utf8(s.note)},
+          {"note", s.note},
           {"fault", repair_utf8(s.answer.fault)},
           {"prompt_tokens", s.answer.prompt_tokens},
           {"tokens", s.answer.tokens},
@@ -84,6 +85,7 @@ std::string fingerprint(const DistillConfig& config) {
   c.teacher.timeout_seconds = standard.timeout_seconds;
   c.samples.keep = c.samples.sequences = 1;
   c.samples.parse_special = true;
+  c.checkpoint.every_steps = 0;  // whatever the default is
   return sha256(write_distill_config(c));
 }
 
@@ -206,12 +208,14 @@ std::string trimmed(std::string text) {
   return text;
 }
 
-// A line that `minke sft` reads. In messages the reasoning stands apart, as templates want it.
+// A line that `minke sft` reads. In messages the reasoning stands apart, as templates want it; a
+// completion goes on where the prompt has opened the thinking.
 Json training_line(const DistillConfig& config, const Problem& problem, const std::string& text) {
   const std::string prompt = fill_template(config.rollout.prompt_template, problem);
+  const std::string opened = opened_thinking(prompt);
   if (!config.rollout.chat)
     return {{"prompt", prompt},
-            {"completion", text},
+            {"completion", text.substr(text.starts_with(opened) ? opened.size() : 0)},
             {"parse_special", config.samples.parse_special},
             {"id", problem.id}};
   Json answer = {{"role", "assistant"}, {"content", text}};
@@ -274,6 +278,8 @@ SampleCounts sample_teacher(const DistillConfig& config,
   const auto task = make_task(config.task);
   const std::vector<Problem> problems =
       distinct_problems(*task, TaskSplit::train, static_cast<uint64_t>(config.samples.problems));
+  if (problems.empty())
+    fail_usage("task {}: the train split has no problems for the teacher", config.task.families);
   Journal journal(fs::path(config.output) / "teacher.jsonl", fingerprint(config));
   SampleCounts counts;
   counts.problems = static_cast<int64_t>(problems.size());

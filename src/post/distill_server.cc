@@ -9,9 +9,10 @@
 
 #include "api/client.h"
 #include "api/error.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "post/distill_teacher.h"
-#include "post/group_sampler.h"
+#include "post/prompt.h"
 #include "text/special_tokens.h"
 
 namespace minke {
@@ -56,7 +57,7 @@ std::string chat_text(const ChatMessage& message, const std::string& prefix) {
 }
 
 // Throws an ApiError for an answer that has not the form.
-TeacherAnswer parse_answer(const TeacherConfig& teacher, const Json& json) {
+TeacherAnswer parse_answer(const TeacherConfig& teacher, const Problem& problem, const Json& json) {
   TeacherAnswer answer;
   std::string reason;
   if (teacher.chat) {
@@ -64,6 +65,7 @@ TeacherAnswer parse_answer(const TeacherConfig& teacher, const Json& json) {
     if (completion.choices.empty()) refuse_form("choices", "choices is empty");
     const ChatChoice& choice = completion.choices[0];
     answer.text = chat_text(choice.message, teacher.answer_prefix);
+    if (answer.text.size() == teacher.answer_prefix.size()) answer.fault = "the answer is empty";
     reason = choice.finish_reason;
   } else {
     const Fields body(json, "");
@@ -71,7 +73,10 @@ TeacherAnswer parse_answer(const TeacherConfig& teacher, const Json& json) {
     const Json& choices = *body.list("choices");
     if (choices.empty()) refuse_form("choices", "choices is empty");
     const Fields choice(choices[0], "choices[]");
-    answer.text = teacher.answer_prefix + choice.required_string("text");
+    const std::string text = choice.required_string("text");
+    if (text.empty()) answer.fault = "the answer is empty";
+    answer.text = opened_thinking(fill_template(teacher.prompt_template, problem)) +
+                  teacher.answer_prefix + text;
     reason = choice.string("finish_reason").value_or("");
   }
   if (const Json* usage_json = Fields(json, "").object("usage")) {
@@ -80,7 +85,6 @@ TeacherAnswer parse_answer(const TeacherConfig& teacher, const Json& json) {
     answer.tokens = usage.completion_tokens;
   }
   answer.truncated = reason == "length";
-  if (answer.text.size() == teacher.answer_prefix.size()) answer.fault = "the answer is empty";
   answer.flops = 2 * teacher.parameters * static_cast<double>(answer.prompt_tokens + answer.tokens);
   return answer;
 }
@@ -128,7 +132,7 @@ class Askers {
       return unusable;
     }
     try {
-      return parse_answer(config_.teacher, json);
+      return parse_answer(config_.teacher, *question.problem, json);
     } catch (const ApiError& error) {
       unusable.fault = error.what();
       return unusable;

@@ -12,7 +12,6 @@ std::optional<ChatTemplate> chat_of(const DistillConfig& config, const ModelSour
 }
 
 RolloutOptions rollout_options(const DistillConfig& config, const ModelSource& source,
-                               const std::optional<ChatTemplate>& chat, const Tokenizer& tokenizer,
                                const TrainableModel& model) {
   const int64_t longest = config.rollout.max_prompt_tokens + config.rollout.max_tokens;
   if (longest > source.config().max_position_embeddings)
@@ -21,7 +20,6 @@ RolloutOptions rollout_options(const DistillConfig& config, const ModelSource& s
         longest, source.where(), source.config().max_position_embeddings);
   RolloutOptions options{config.rollout.max_prompt_tokens, config.rollout.max_tokens,
                          config.rollout.sequences};
-  if (chat) options.stop_tokens = chat->stop_ids(tokenizer);
   options.memory_bytes = machine().memory_bytes - model.memory_plan().total();
   return options;
 }
@@ -45,18 +43,18 @@ Student::Student(const DistillConfig& config, const TrainableModel& model, bool 
       task_(make_task(config.task)),
       reward_(make_reward(config.reward, config.sandbox)),
       judge_(*reward_, fs::path(config.output) / "verdicts.jsonl", resuming),
-      held_out_(distinct_problems(*task_, TaskSplit::test,
-                                  static_cast<uint64_t>(config.evaluation.problems))),
       weights_(model.weights()),
       rollout_(model.options().model, weights_, model.compute(), tokenizer_,
-               rollout_options(config, source_, chat_, tokenizer_, model)),
-      sampler_({sampled(config), AdvantageScale::none, config.seed,
+               rollout_options(config, source_, model)),
+      sampler_({sampled(config), AdvantageScale::none, config.seed, config.task.on_bad_sample,
                 [this](const Problem& problem) { return prompt(problem); }},
-               *task_, judge_, rollout_) {}
+               *task_, judge_, rollout_),
+      held_out_(sampler_.usable(distinct_problems(
+          *task_, TaskSplit::test, static_cast<uint64_t>(config.evaluation.problems)))) {}
 
-std::vector<int32_t> Student::prompt(const Problem& problem) const {
-  return prompt_tokens(problem, config_.rollout.prompt_template, tokenizer_,
-                       chat_ ? &*chat_ : nullptr);
+Prompt Student::prompt(const Problem& problem) const {
+  return make_prompt(fill_template(config_.rollout.prompt_template, problem), tokenizer_,
+                     chat_ ? &*chat_ : nullptr);
 }
 
 HeldOutResult Student::evaluate() {

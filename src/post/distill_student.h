@@ -5,7 +5,6 @@
 
 #include "config/distill_config.h"
 #include "post/answer_statistics.h"
-#include "text/chat_template.h"
 #include "train/trainable_model.h"
 
 namespace minke {
@@ -26,7 +25,7 @@ class Student {
   int64_t planned_bytes() const { return rollout_.planned_bytes(); }
 
  private:
-  std::vector<int32_t> prompt(const Problem& problem) const;
+  Prompt prompt(const Problem& problem) const;
 
   DistillConfig config_;
   ModelSource source_;
@@ -35,10 +34,10 @@ class Student {
   std::unique_ptr<Task> task_;
   std::unique_ptr<Reward> reward_;
   VerdictJournal judge_;
-  std::vector<Problem> held_out_;
   FlatSource weights_;
   Rollout rollout_;
   GroupSampler sampler_;
+  std::vector<Problem> held_out_;
 };
 
 }  // namespace minke

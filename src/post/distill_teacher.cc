@@ -4,8 +4,8 @@
 
 #include "infer/engine.h"
 #include "plan/flops.h"
-#include "post/eval.h"
-#include "post/group_sampler.h"
+#include "post/prompt.h"
+#include "post/rollout.h"
 
 namespace minke {
 namespace {
@@ -46,17 +46,18 @@ class LocalTeacher : public Teacher {
   }
 
  private:
-  // The prompt with the prefix behind it; its own prefix is what it has begun of the answer.
-  EncodedPrompt encode(const Problem& problem) const {
+  // The prompt with answer_prefix behind it, which is a part of what it has begun of the answer.
+  Prompt encode(const Problem& problem) const {
     const std::string& prefix = config_.teacher.answer_prefix;
-    Problem put = problem;
-    put.prompt = fill_template(config_.teacher.prompt_template, problem);
-    if (!chat_) put.prompt += prefix;
-    EncodedPrompt prompt = encode_prompt(put, chat_ ? PromptStyle::chat : PromptStyle::plain,
-                                         tokenizer_, chat_ ? &*chat_ : nullptr);
+    const std::string text = fill_template(config_.teacher.prompt_template, problem);
+    Prompt prompt;
     if (chat_) {
+      prompt = make_prompt(text, tokenizer_, &*chat_);
       const std::vector<int32_t> tokens = tokenizer_.encode(prefix);
       prompt.tokens.insert(prompt.tokens.end(), tokens.begin(), tokens.end());
+    } else {
+      prompt = make_prompt(text + prefix, tokenizer_, nullptr);
+      prompt.prefix = opened_thinking(text);
     }
     prompt.prefix += prefix;
     if (static_cast<int64_t>(prompt.tokens.size()) > config_.samples.max_prompt_tokens)
@@ -67,7 +68,7 @@ class LocalTeacher : public Teacher {
 
   Request request_for(const TeacherQuestion& question, TeacherAnswer& answer,
                       std::function<void()> done) const {
-    EncodedPrompt prompt = encode(*question.problem);
+    Prompt prompt = encode(*question.problem);
     answer.text = prompt.prefix;
     answer.prompt_tokens = static_cast<int64_t>(prompt.tokens.size());
     Request request;

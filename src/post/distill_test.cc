@@ -257,10 +257,28 @@ TEST_F(DistillTest, ReasoningIsAPartOfMessages) {
   EXPECT_EQ(line["messages"][1]["reasoning_content"], "x");
   EXPECT_EQ(error_of(c, true), "");
 
+  // A prompt that opens the thinking has begun the completion.
+  c.rollout.chat = false;
+  c.rollout.prompt_template = "{}<think>";
+  sample_teacher(c, [](const SampleCounts&) {});
+  EXPECT_EQ(lines_of(c, "samples.jsonl").at(0)["prompt"], "1+1=<think>");
+  EXPECT_EQ(lines_of(c, "samples.jsonl").at(0)["completion"], "x</think>\n2");
+
   text.insert(text.find('\n') + 1, "{\"problem\": 0}\n");
   write_file(fs::path(c.output) / "teacher.jsonl", text);
   const std::string error = error_of(c, true);
   EXPECT_NE(error.find("teacher.jsonl:2 is damaged"), std::string::npos) << error;
+}
+
+TEST_F(DistillTest, ALedgerThatWasNotFinishedIsWhenTheRunIs) {
+  DistillConfig c = config("ledger");
+  c.sft.epochs = 1;
+  run_distill(c, false);
+  Ledger ledger = load_ledger(c.output);
+  EXPECT_TRUE(std::exchange(ledger.finished, false));
+  write_file(fs::path(c.output) / "ledger.json", write_ledger(ledger));
+  run_distill(c, true);
+  EXPECT_TRUE(load_ledger(c.output).finished);
 }
 
 // A server that answers as it is told, a request at a time.

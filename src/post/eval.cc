@@ -25,17 +25,6 @@ std::string r1_zero_prompt(const std::string& question) {
          question + ". Assistant: <think>";
 }
 
-EncodedPrompt encode_chat(const Problem& problem, const Tokenizer& tokenizer,
-                          const ChatTemplate& chat_template) {
-  ChatMessage message;
-  message.role = "user";
-  message.content = problem.prompt;
-  const std::vector<ChatMessage> messages = {std::move(message)};
-  const bool thinking = chat_template.prompt(messages, {}).in_reasoning;
-  return {chat_template.render(tokenizer, messages, {}), thinking ? "<think>" : "",
-          chat_template.stop_ids(tokenizer)};
-}
-
 template <typename Value>
 double mean_over_samples(const EvalResult& result, Value&& value) {
   double sum = 0, count = 0;
@@ -65,16 +54,18 @@ Json problem_json(const EvalProblem& entry) {
     samples.push_back({{"text", repair_utf8(sample.text)},
                        {"tokens", sample.tokens},
                        {"truncated", sample.truncated},
-                       {"answer", repair_utf8(sample.verdict.answer)},
+                       {"answer", sample.verdict.answer},
                        {"correct", sample.verdict.correct},
                        {"formatted", sample.verdict.formatted},
                        {"failed", sample.verdict.failed},
                        {"reward", sample.verdict.reward},
-                       {"note", repair_utf8(sample.verdict.note)}});
+                       {"note", sample.verdict.note}});
   return {{"id", entry.problem.id},
           {"hash", fmt::format("{:016x}", entry.problem.hash())},
           {"prompt", entry.problem.prompt},
+          {"put", entry.put},
           {"answer", entry.problem.answer},
+          {"details", entry.problem.details},
           {"samples", samples}};
 }
 
@@ -86,18 +77,13 @@ PromptStyle parse_prompt_style(std::string_view name) {
   fail_usage("unknown prompt style '{}', expected plain, r1_zero or chat", name);
 }
 
-EncodedPrompt encode_prompt(const Problem& problem, PromptStyle style, const Tokenizer& tokenizer,
-                            const ChatTemplate* chat_template) {
-  if (style == PromptStyle::chat) {
-    require(chat_template != nullptr, "a chat prompt without a template");
-    return encode_chat(problem, tokenizer, *chat_template);
-  }
-  const bool plain = style == PromptStyle::plain;
-  EncodedPrompt prompt;
-  prompt.tokens = tokenizer.encode(plain ? problem.prompt : r1_zero_prompt(problem.prompt),
-                                   {.add_bos = tokenizer.adds_bos()});
-  prompt.prefix = plain ? "" : "<think>";
-  return prompt;
+Prompt make_prompt(const Problem& problem, PromptStyle style, const Tokenizer& tokenizer,
+                   const ChatTemplate* chat_template) {
+  const bool is_chat = style == PromptStyle::chat;
+  require(!is_chat || chat_template != nullptr, "a chat prompt without a template");
+  return make_prompt(
+      style == PromptStyle::r1_zero ? r1_zero_prompt(problem.prompt) : problem.prompt, tokenizer,
+      is_chat ? chat_template : nullptr);
 }
 
 int64_t EvalProblem::right() const {
@@ -151,10 +137,10 @@ EvalResult evaluate(Engine& engine, const Tokenizer& tokenizer, const ChatTempla
   EvalResult result;
   for (const Problem& problem : problems)
     result.problems.push_back(
-        {problem, std::vector<EvalSample>(static_cast<size_t>(options.samples))});
+        {problem, "", std::vector<EvalSample>(static_cast<size_t>(options.samples))});
   for (EvalProblem& entry : result.problems) {
-    const EncodedPrompt prompt =
-        encode_prompt(entry.problem, options.style, tokenizer, chat_template);
+    const Prompt prompt = make_prompt(entry.problem, options.style, tokenizer, chat_template);
+    entry.put = repair_utf8(tokenizer.decode(prompt.tokens));
     uint64_t number = 0;
     for (EvalSample& sample : entry.samples) {
       sample.text = prompt.prefix;
@@ -202,6 +188,7 @@ Json to_json(const EvalResult& result, const EvalOptions& options, bool samples)
                       {"top_p", options.sampling.top_p},
                       {"top_k", options.sampling.top_k},
                       {"max_tokens", options.max_tokens},
+                      {"stop", options.stop},
                       {"seed", options.sampling.seed},
                       {"prompt", style_names[static_cast<size_t>(options.style)]}};
   if (!samples) return json;

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "infer/engine.h"
+#include "post/prompt.h"
 #include "post/reward.h"
 #include "post/statistics.h"
 #include "post/task.h"
-#include "text/chat_template.h"
 
 namespace minke {
 
@@ -18,14 +18,9 @@ namespace minke {
 enum class PromptStyle { plain, r1_zero, chat };
 PromptStyle parse_prompt_style(std::string_view name);  // another name is a usage Error
 
-struct EncodedPrompt {
-  std::vector<int32_t> tokens;
-  std::string prefix;  // what the prompt has begun of the response: "<think>", judged with it
-  std::vector<int32_t> stop_tokens;
-};
-// chat_template: for PromptStyle::chat only. BOS is in front where the tokenizer asks for it.
-EncodedPrompt encode_prompt(const Problem& problem, PromptStyle style, const Tokenizer& tokenizer,
-                            const ChatTemplate* chat_template);
+// chat_template: for PromptStyle::chat only.
+Prompt make_prompt(const Problem& problem, PromptStyle style, const Tokenizer& tokenizer,
+                   const ChatTemplate* chat_template);
 
 struct EvalOptions {
   EvalOptions() { sampling.temperature = sampling.top_p = 1; }  // the model as it is
@@ -46,6 +41,7 @@ struct EvalSample {
 
 struct EvalProblem {
   Problem problem;
+  std::string put;  // the prompt as the model read it, decoded
   std::vector<EvalSample> samples;
 
   int64_t right() const;

@@ -70,6 +70,7 @@ TEST(Evaluate, AnswersDependOnTheSeedAndNotOnWhatElseRuns) {
 
 TEST(Evaluate, KeepsEverythingThatACheckNeeds) {
   Fixture fixture;
+  fixture.options.stop = {"!"};
   const EvalResult result = fixture.run(8);
   const nlohmann::ordered_json json = to_json(result, fixture.options, true);
   EXPECT_EQ(json.at("problems"), 5);
@@ -79,12 +80,16 @@ TEST(Evaluate, KeepsEverythingThatACheckNeeds) {
   EXPECT_NE(json.at("results")[0].at("samples")[0].at("text"),
             json.at("results")[0].at("samples")[1].at("text"));
   EXPECT_FALSE(to_json(result, fixture.options, false).contains("results"));
+  EXPECT_EQ(json.at("sampling").at("stop"), nlohmann::json::array({"!"}));
+  EXPECT_TRUE(json.at("results")[0].at("put").get<std::string>().ends_with(
+      result.problems[0].problem.prompt));
+  EXPECT_EQ(json.at("results")[0].at("details"), result.problems[0].problem.details);
 }
 
 TEST(Evaluate, FiguresFollowFromTheVerdicts) {
   EvalResult result;
   for (const int64_t right : {0, 1, 2, 4}) {
-    EvalProblem entry{{}, std::vector<EvalSample>(4)};
+    EvalProblem entry{{}, "", std::vector<EvalSample>(4)};
     for (int64_t i = 0; i < 4; ++i) {
       entry.samples[static_cast<size_t>(i)].verdict.correct = i < right;
       entry.samples[static_cast<size_t>(i)].verdict.answer =
@@ -102,8 +107,7 @@ TEST(Evaluate, R1ZerosPromptBeginsTheThinking) {
   const Fixture fixture;
   Problem problem;
   problem.prompt = "1+1=";
-  const EncodedPrompt prompt =
-      encode_prompt(problem, PromptStyle::r1_zero, *fixture.tokenizer, nullptr);
+  const Prompt prompt = make_prompt(problem, PromptStyle::r1_zero, *fixture.tokenizer, nullptr);
   EXPECT_EQ(prompt.prefix, "<think>");
   EXPECT_TRUE(fixture.tokenizer->decode(prompt.tokens).ends_with("Assistant: <think>"));
 }

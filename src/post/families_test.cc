@@ -151,6 +151,15 @@ TEST(TaskText, RefusesWhatHasNoWorkingAndSharesThatAreNotAll) {
   EXPECT_THROW(write_task_text(small_numbers("addition"), config, use), Error);
 }
 
+// The same prompt under two hashes: one may be held out and the other not.
+TEST(TaskText, AHeldOutPromptOfAnotherFamilyIsFound) {
+  TaskConfig task = small_numbers("addition, chain");
+  task.min_steps = task.max_steps = 1;
+  TaskTextConfig config;
+  config.samples = 2000;
+  EXPECT_THROW(write_task_text(task, config, [](const auto&) {}), Error);
+}
+
 TEST(Answer, NumbersAreComparedExactly) {
   const std::pair<const char*, const char*> same[] = {{"0.5", "1/2"},
                                                       {"\\frac{1}{2}", ".5"},
@@ -165,6 +174,8 @@ TEST(Answer, NumbersAreComparedExactly) {
                                                       {"5\\text{ cm}", "5 cm"},
                                                       {"x = 5", "5"},
                                                       {"-\\frac{3}{4}", "-0.75"},
+                                                      {"\\frac{-1}{2}", "-1/2"},
+                                                      {"-\\frac{1}{-2}", "0.5"},
                                                       {"\xe2\x88\x92"
                                                        "3",
                                                        "-3"},
@@ -173,9 +184,17 @@ TEST(Answer, NumbersAreComparedExactly) {
                                                       {"42.", "42"},
                                                       {"0.1e1", "1"}};
   for (const auto& [a, b] : same) EXPECT_TRUE(same_answer(a, b)) << a << " " << b;
-  const std::pair<const char*, const char*> different[] = {
-      {"1/0", "1"},      {"0/0", "0"}, {"5 cm", "5 m"},  {"0.333", "1/3"},      {"", ""},
-      {"12,34", "1234"}, {"3", "-3"},  {"1/2/3", "1/6"}, {"\\frac{1}{0}", "0"}, {"1e99999", "1"}};
+  const std::pair<const char*, const char*> different[] = {{"1/0", "1"},
+                                                           {"0/0", "0"},
+                                                           {"5 cm", "5 m"},
+                                                           {"0.333", "1/3"},
+                                                           {"", ""},
+                                                           {"12,34", "1234"},
+                                                           {"3", "-3"},
+                                                           {"1/2/3", "1/6"},
+                                                           {"\\frac{1}{0}", "0"},
+                                                           {"1\\frac{-1}{2}", "1.5"},
+                                                           {"1e99999", "1"}};
   for (const auto& [a, b] : different) EXPECT_FALSE(same_answer(a, b)) << a << " " << b;
 }
 
@@ -205,9 +224,13 @@ TEST(Answer, FormatWantsEachTagOnce) {
 TEST(Answer, LanguageIsTheScriptOfTheWords) {
   EXPECT_DOUBLE_EQ(language_share("so it is 42", "en"), 1);
   EXPECT_DOUBLE_EQ(language_share("so 因此 ok", "en"), 0.5);
-  EXPECT_DOUBLE_EQ(language_share("123", "en"), 1);
+  EXPECT_DOUBLE_EQ(language_share("123", "en"), 0);
+  EXPECT_DOUBLE_EQ(language_share("", "en"), 0);
+  EXPECT_DOUBLE_EQ(language_share("<think>因此 \\frac{1}{2}</think><answer>so</answer>", "zh"), 1);
+  EXPECT_DOUBLE_EQ(language_share("<think>so</think>因此", "en"), 1);
+  EXPECT_DOUBLE_EQ(language_share("if a < b 因 \\ c", "en"), 0.8);
   EXPECT_DOUBLE_EQ(language_share("да", "ru"), 1);
-  EXPECT_DOUBLE_EQ(language_share("\xff\xfe", "en"), 1);
+  EXPECT_DOUBLE_EQ(language_share("\xff\xfe", "en"), 0);
   EXPECT_THROW(language_share("a", "xx"), Error);
 }
 

@@ -5,15 +5,15 @@
 #include <vector>
 
 #include "config/grpo_config.h"
+#include "post/prompt.h"
 #include "post/rollout.h"
 #include "post/task.h"
 #include "post/verdict_journal.h"
-#include "text/chat_template.h"
 
 namespace minke {
 
 struct GroupSample {
-  Answer answer;
+  Answer answer;  // its text begins with the prompt's prefix
   Verdict verdict;
   double advantage = 0.0;
 };
@@ -21,19 +21,12 @@ struct GroupSample {
 // One problem and its answers.
 struct AnswerGroup {
   Problem problem;
-  std::vector<int32_t> prompt;
+  Prompt prompt;
   std::vector<GroupSample> samples;
 
   // Whether there is something to learn from: not all rewards are equal.
   bool varies() const;
 };
-
-// A problem's prompt in a template, where it stands for {}.
-std::string fill_template(const std::string& prompt_template, const Problem& problem);
-// The text that the model reads of a problem, as tokens: a user's turn of the chat template if
-// there is one, otherwise with BOS in front where the tokenizer adds it.
-std::vector<int32_t> prompt_tokens(const Problem& problem, const std::string& prompt_template,
-                                   const Tokenizer& tokenizer, const ChatTemplate* chat);
 
 // The name of an answer among all of a run, and its seed.
 uint64_t sample_name(uint64_t seed, int64_t problem, size_t sample);
@@ -48,12 +41,15 @@ struct GroupSamplerOptions {
   GrpoRolloutConfig rollout;
   AdvantageScale advantage_scale = AdvantageScale::deviation;
   uint64_t seed = 1;
-  std::function<std::vector<int32_t>(const Problem&)> prompt;  // as the model reads it
+  FailureAction on_long_prompt = FailureAction::go_on;  // of a problem in a file: leave it out
+  std::function<Prompt(const Problem&)> prompt;
 };
 
 // Not thread-safe. What it is made of must outlive it.
 class GroupSampler {
  public:
+  // A task without training problems is a usage Error, and so is one that has an end and no prompt
+  // within max_prompt_tokens. Where the task has no end, such a prompt is an Error when it comes.
   GroupSampler(GroupSamplerOptions options, const Task& task, VerdictJournal& judge,
                Rollout& rollout);
 
@@ -62,10 +58,16 @@ class GroupSampler {
   // some groups may not vary, and there may be more than rollout.prompts.
   SampledGroups sample(int64_t& next_problem);
 
+  // The problems whose prompts are not too long; one that is too long is left out with a warning,
+  // or a usage Error, as on_long_prompt says.
+  std::vector<Problem> usable(std::vector<Problem> problems) const;
+
   // One answer to each problem, the same random numbers each time; without advantages.
   std::vector<GroupSample> answer(const std::vector<Problem>& problems, double temperature);
 
  private:
+  void check_training_problems();
+  bool fits(const Problem& problem) const;
   AnswerGroup start_group(int64_t problem_index) const;
   void answer_groups(std::span<AnswerGroup> groups, int64_t first_problem, SampledGroups& all);
 
@@ -73,6 +75,7 @@ class GroupSampler {
   const Task& task_;
   VerdictJournal& judge_;
   Rollout& rollout_;
+  std::vector<uint64_t> usable_;  // training problems of a task that has an end
 };
 
 }  // namespace minke

@@ -19,7 +19,6 @@ RolloutOptions rollout_options(const GrpoConfig& config, int64_t sequences, int6
           config.rollout.max_tokens,
           sequences,
           config.rollout.mode == RolloutMode::exact,
-          {},
           config.rollout.stop,
           false,
           memory_bytes};
@@ -48,26 +47,25 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
       reward_(std::move(reward)) {
   judge_ = std::make_unique<VerdictJournal>(*reward_, fs::path(config_.output) / "verdicts.jsonl",
                                             resuming);
-  held_out_ = distinct_problems(*task_, TaskSplit::test,
-                                static_cast<uint64_t>(config_.evaluation.problems));
   model_ = std::make_unique<TrainableModel>(trainable_options(config_, source_.config()), group);
   model_->load(source_);
   weights_ = std::make_unique<FlatSource>(model_->weights());
   const ModelConfig& model = model_->options().model;
   const auto memory_left = [this] { return machine().memory_bytes - planned_bytes(); };
-  RolloutOptions rollout = rollout_options(config_, config_.rollout.sequences, memory_left());
-  if (config_.rollout.chat) {
-    chat_ = source_.chat_template(tokenizer_);
-    rollout.stop_tokens = chat_->stop_ids(tokenizer_);
-  }
-  rollout_ = std::make_unique<Rollout>(model, *weights_, model_->compute(), tokenizer_, rollout);
+  rollout_ =
+      std::make_unique<Rollout>(model, *weights_, model_->compute(), tokenizer_,
+                                rollout_options(config_, config_.rollout.sequences, memory_left()));
+  if (config_.rollout.chat) chat_ = source_.chat_template(tokenizer_);
   const auto prompt = [this](const Problem& problem) {
-    return prompt_tokens(problem, config_.rollout.prompt_template, tokenizer_,
-                         chat_ ? &*chat_ : nullptr);
+    return make_prompt(fill_template(config_.rollout.prompt_template, problem), tokenizer_,
+                       chat_ ? &*chat_ : nullptr);
   };
   sampler_ = std::make_unique<GroupSampler>(
-      GroupSamplerOptions{config_.rollout, config_.loss.advantage_scale, config_.seed, prompt},
+      GroupSamplerOptions{config_.rollout, config_.loss.advantage_scale, config_.seed,
+                          config_.task.on_bad_sample, prompt},
       *task_, *judge_, *rollout_);
+  held_out_ = sampler_->usable(distinct_problems(
+      *task_, TaskSplit::test, static_cast<uint64_t>(config_.evaluation.problems)));
   if (config_.loss.kl_coefficient <= 0) return;
   const Tensor& flat = model_->weights().flat_weights();
   reference_arena_ = Arena(flat.bytes() + 4096);
@@ -75,7 +73,7 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
   std::memcpy(copy.data, flat.data, static_cast<size_t>(flat.bytes()));
   reference_weights_ = std::make_unique<Weights>(model_->weights().over(copy));
   reference_source_ = std::make_unique<FlatSource>(*reference_weights_);
-  constexpr int64_t sequences = 16;
+  constexpr int64_t sequences = 16;  // it samples none; pages for a pass over so many long answers
   reference_ = std::make_unique<Rollout>(model, *reference_source_, model_->compute(), tokenizer_,
                                          rollout_options(config_, sequences, memory_left()));
 }
@@ -115,7 +113,7 @@ GrpoStepReport GrpoTrainer::step() {
       report.answers.add(sample);
       solved |= sample.verdict.correct;
     }
-    report.pass_at_group += static_cast<double>(solved) / sampled.groups.size();
+    report.pass_at_k += static_cast<double>(solved) / sampled.groups.size();
     report.varying_groups += group.varies();
   }
   report.groups = static_cast<int64_t>(sampled.groups.size());
@@ -130,7 +128,7 @@ GrpoStepReport GrpoTrainer::step() {
       1, std::llround(static_cast<double>(sampled.tokens) / report.answers.answers));
   const double forward = forward_flops_per_token(model_->options().model, length, false);
   report.flops =
-      forward * static_cast<double>(sampled.tokens * (1 + (reference_ != nullptr))) +
+      forward * static_cast<double>(report.rollout_tokens + report.scored_tokens) +
       model_->flops_per_token(length, false) * static_cast<double>(report.trained_tokens);
   report.samples = std::move(sampled.groups);
   ++position_.step;
@@ -141,8 +139,8 @@ GrpoStepReport GrpoTrainer::step() {
 GrpoTrainer::Entry GrpoTrainer::make_entry(const AnswerGroup& group,
                                            const GroupSample& sample) const {
   Entry entry;
-  entry.prompt = static_cast<int64_t>(group.prompt.size());
-  entry.tokens = group.prompt;
+  entry.prompt = static_cast<int64_t>(group.prompt.tokens.size());
+  entry.tokens = group.prompt.tokens;
   entry.tokens.insert(entry.tokens.end(), sample.answer.tokens.begin(), sample.answer.tokens.end());
   entry.weights.assign(static_cast<size_t>(entry.rows()), 0.0f);
   std::fill(entry.weights.begin() + entry.prompt - 1, entry.weights.end(), 1.0f);
@@ -163,11 +161,11 @@ std::vector<GrpoTrainer::Entry> GrpoTrainer::make_entries(const SampledGroups& s
     if (left-- <= 0) break;
     for (const GroupSample& sample : group.samples) {
       entries.push_back(make_entry(group, sample));
-      given.push_back({group.prompt, sample.answer.tokens});
+      given.push_back({group.prompt.tokens, sample.answer.tokens});
     }
   }
   if (config_.rollout.mode == RolloutMode::fast) {
-    const auto scores = rollout_->score(given, config_.rollout.temperature);
+    const auto scores = score(*rollout_, given, report);
     double tokens = 0.0;
     for (size_t i = 0; i < entries.size(); ++i) {
       GrpoSequence& sequence = entries[i].sequence;
@@ -182,11 +180,18 @@ std::vector<GrpoTrainer::Entry> GrpoTrainer::make_entries(const SampledGroups& s
     report.drift /= std::max(1.0, tokens);
   }
   if (reference_) {
-    auto scores = reference_->score(given, config_.rollout.temperature);
+    auto scores = score(*reference_, given, report);
     for (size_t i = 0; i < entries.size(); ++i)
       entries[i].sequence.reference = std::move(scores[i]);
   }
   return entries;
+}
+
+std::vector<std::vector<float>> GrpoTrainer::score(Rollout& model,
+                                                   const std::vector<GivenAnswer>& given,
+                                                   GrpoStepReport& report) const {
+  for (const GivenAnswer& answer : given) report.scored_tokens += answer.rows();
+  return model.score(given, config_.rollout.temperature);
 }
 
 // Without a KL term an answer without an advantage has no gradient.
@@ -226,7 +231,7 @@ void GrpoTrainer::mask_off_policy(std::span<Entry*> minibatch, GrpoStepReport& r
     const size_t prompt = static_cast<size_t>(entry->prompt);
     given.push_back({tokens.first(prompt), tokens.subspan(prompt)});
   }
-  const auto scores = rollout_->score(given, config_.rollout.temperature);
+  const auto scores = score(*rollout_, given, report);
   for (size_t i = 0; i < minibatch.size(); ++i) {
     GrpoSequence& sequence = minibatch[i]->sequence;
     sequence.masked = is_off_policy(config_.loss, sequence, scores[i]);
@@ -237,14 +242,14 @@ void GrpoTrainer::mask_off_policy(std::span<Entry*> minibatch, GrpoStepReport& r
 void GrpoTrainer::run_minibatch(std::span<Entry*> minibatch, GrpoStepReport& report,
                                 GrpoSums& sums) {
   mask_off_policy(minibatch, report);
-  std::vector<GrpoSequence> sequences;
+  GrpoCounts counts;
   std::vector<Entry*> learning;
   for (Entry* entry : minibatch) {
-    sequences.push_back(entry->sequence);
+    counts.add(entry->sequence);
     if (learns_from(*entry)) learning.push_back(entry);
   }
   if (learning.empty()) return;
-  const GrpoLoss loss(config_.loss, static_cast<double>(config_.rollout.max_tokens), sequences);
+  const GrpoLoss loss(config_.loss, static_cast<double>(config_.rollout.max_tokens), counts);
   const double loss_before = sums.loss;
   model_->begin_step();
   for (size_t begin = 0, end = 0; begin < learning.size(); begin = end) {

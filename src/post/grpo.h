@@ -15,7 +15,7 @@ namespace minke {
 // What one step did.
 struct GrpoStepReport {
   AnswerStatistics answers;
-  double pass_at_group = 0.0;  // problems with at least one right answer
+  double pass_at_k = 0.0;  // problems with at least one right answer in their group
   int64_t groups = 0, varying_groups = 0;
   double loss = 0.0;
   double kl = 0.0;             // k3 against the reference, mean over tokens; 0 without one
@@ -25,7 +25,8 @@ struct GrpoStepReport {
   double largest_drift = 0.0;
   double gradient_norm = 0.0, learning_rate = 0.0;
   int64_t updates = 0, skipped_updates = 0;
-  int64_t rollout_tokens = 0, trained_tokens = 0;                             // prompts included
+  // Prompts included; scored: read again, by the reference, for fast rollouts, or for the masking.
+  int64_t rollout_tokens = 0, scored_tokens = 0, trained_tokens = 0;
   double rollout_seconds = 0.0, judge_seconds = 0.0, training_seconds = 0.0;  // and reference
   double flops = 0.0;  // of the model's arithmetic, recomputation not counted
   std::vector<AnswerGroup> samples;
@@ -69,6 +70,8 @@ class GrpoTrainer {
 
   std::vector<Entry> make_entries(const SampledGroups& sampled, GrpoStepReport& report);
   Entry make_entry(const AnswerGroup& group, const GroupSample& sample) const;
+  std::vector<std::vector<float>> score(Rollout& model, const std::vector<GivenAnswer>& given,
+                                        GrpoStepReport& report) const;
   void refresh_rollout();
   void refresh_reference();
   void update(std::vector<Entry>& entries, GrpoStepReport& report);

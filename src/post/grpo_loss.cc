@@ -55,14 +55,11 @@ bool is_off_policy(const GrpoLossConfig& options, const GrpoSequence& sequence,
 }
 
 GrpoLoss::GrpoLoss(const GrpoLossConfig& options, double constant_length,
-                   std::span<const GrpoSequence> minibatch)
+                   const GrpoCounts& minibatch)
     : options_(options),
       constant_length_(constant_length),
-      answers_(static_cast<double>(minibatch.size())),
-      tokens_(0.0) {
-  for (const GrpoSequence& sequence : minibatch)
-    if (!sequence.filtered) tokens_ += static_cast<double>(sequence.tokens());
-}
+      answers_(static_cast<double>(minibatch.answers)),
+      tokens_(static_cast<double>(minibatch.tokens)) {}
 
 double GrpoLoss::token_weight(const GrpoSequence& sequence) const {
   switch (options_.normalization) {

@@ -13,8 +13,8 @@
 namespace minke {
 
 // A_i = (r_i − mean r) / (std r + 1e-6), of one prompt's answers; std: the sample's (n − 1), or no
-// division at all. Rewards that are all equal, and a
-// group of one, give exact zeros. Rewards must be finite.
+// division at all. Rewards that are all equal, and a group of one, give exact zeros. Rewards must
+// be finite.
 std::vector<double> group_advantages(std::span<const double> rewards, AdvantageScale scale);
 
 // One answer; an entry for each of its tokens, the one that ends it included.
@@ -42,12 +42,22 @@ struct GrpoSums {
   int64_t clipped = 0;  // tokens whose policy term has no gradient because of the clip
 };
 
-// The loss of one minibatch, token by token. Keeps the options and the divisors only. Thread-safe.
+// What a minibatch's loss is divided by: its answers, also those that nothing is learned from, and
+// the tokens of all that are not filtered.
+struct GrpoCounts {
+  int64_t answers = 0, tokens = 0;
+
+  void add(const GrpoSequence& sequence) {
+    ++answers;
+    if (!sequence.filtered) tokens += sequence.tokens();
+  }
+};
+
+// The loss of one minibatch, token by token. Thread-safe.
 class GrpoLoss {
  public:
   // constant_length: tokens that LossNormalization::constant divides by.
-  GrpoLoss(const GrpoLossConfig& options, double constant_length,
-           std::span<const GrpoSequence> minibatch);
+  GrpoLoss(const GrpoLossConfig& options, double constant_length, const GrpoCounts& minibatch);
 
   // Adds a token's part to `sums` and returns dLoss/dlog π; t: its place in the answer.
   double token(const GrpoSequence& sequence, int64_t t, double log_pi, GrpoSums& sums) const;

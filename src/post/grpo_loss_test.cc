@@ -11,6 +11,12 @@
 namespace minke {
 namespace {
 
+GrpoCounts counts_of(std::span<const GrpoSequence> minibatch) {
+  GrpoCounts counts;
+  for (const GrpoSequence& sequence : minibatch) counts.add(sequence);
+  return counts;
+}
+
 using Json = nlohmann::json;
 
 GrpoLossConfig options_of(const Json& entry) {
@@ -51,7 +57,7 @@ TEST(GrpoLoss, LossAndGradientArePyTorchs) {
     SCOPED_TRACE(entry["name"].get<std::string>());
     auto sequences = sequences_of(golden, entry);
     const GrpoLossConfig options = options_of(entry);
-    const GrpoLoss loss(options, golden["constant_length"], sequences);
+    const GrpoLoss loss(options, golden["constant_length"], counts_of(sequences));
     GrpoSums sums;
     bool masked = false;
     for (size_t i = 0; i < sequences.size(); ++i) {
@@ -124,7 +130,7 @@ TEST(GrpoLoss, GradientIsTheSlopeOfTheScalarLoss) {
     auto sequences = random_sequences(seed);
     if (seed % 5 == 0)
       for (GrpoSequence& s : sequences) s.rollout.clear();
-    const GrpoLoss loss(options, constant_length, sequences);
+    const GrpoLoss loss(options, constant_length, counts_of(sequences));
     Random random(seed, 1);
     std::vector<std::vector<double>> log_pi(sequences.size());
     for (size_t i = 0; i < sequences.size(); ++i)
@@ -161,7 +167,7 @@ TEST(GrpoLoss, EqualRewardsAndGroupsOfOneTeachNothing) {
   const std::vector<GrpoSequence> all{sequence};
   GrpoSums sums;
   for (int64_t t = 0; t < 2; ++t)
-    EXPECT_EQ(GrpoLoss({}, 8, all).token(sequence, t, -1.5, sums), 0.0);
+    EXPECT_EQ(GrpoLoss({}, 8, counts_of(all)).token(sequence, t, -1.5, sums), 0.0);
   EXPECT_EQ(sums.clipped, 0);
 }
 
@@ -186,7 +192,7 @@ TEST(GrpoLoss, FilteredAnswersCountForNothing) {
     options.normalization = normalization;
     const std::vector<GrpoSequence> all{sequence};
     GrpoSums sums;
-    EXPECT_EQ(GrpoLoss(options, 8, all).token(sequence, 0, -1.0, sums), 0.0);
+    EXPECT_EQ(GrpoLoss(options, 8, counts_of(all)).token(sequence, 0, -1.0, sums), 0.0);
     EXPECT_EQ(sums.loss, 0.0);
     EXPECT_EQ(sums.tokens, 0);
   }

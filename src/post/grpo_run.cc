@@ -20,10 +20,9 @@ using Json = nlohmann::ordered_json;
 Json step_json(const GrpoStepReport& r, const TrainPosition& position, double cost) {
   Json line = {{"step", position.step}};
   line.update(to_json(r.answers));
-  line.update({{"pass_at_k", r.pass_at_group},
+  line.update({{"pass_at_k", r.pass_at_k},
                {"groups", r.groups},
                {"varying_groups", r.varying_groups},
-               {"judge_failures", r.answers.judge_failures},
                {"loss", r.loss},
                {"kl", r.kl},
                {"clip_fraction", r.clip_fraction},
@@ -35,6 +34,7 @@ Json step_json(const GrpoStepReport& r, const TrainPosition& position, double co
                {"updates", r.updates},
                {"skipped_updates", r.skipped_updates},
                {"rollout_tokens", r.rollout_tokens},
+               {"scored_tokens", r.scored_tokens},
                {"trained_tokens", r.trained_tokens},
                {"rollout_seconds", r.rollout_seconds},
                {"judge_seconds", r.judge_seconds},
@@ -69,13 +69,14 @@ Json samples_json(const std::vector<AnswerGroup>& groups, int64_t step) {
 
 class Run {
  public:
-  Run(const GrpoConfig& config, const std::optional<fs::path>& checkpoint)
+  // resume: verdicts of the run so far are kept, whether it has a checkpoint or not.
+  Run(const GrpoConfig& config, bool resume, const std::optional<fs::path>& checkpoint)
       : folder_(config.output),
         group_(make_local_group()),
         trainer_(config, make_task(config.task), make_reward(config.reward, config.sandbox),
-                 *group_, checkpoint.has_value()),
+                 *group_, resume),
         ledger_(checkpoint && fs::exists(folder_ / "ledger.json") ? load_ledger(folder_) : Ledger(),
-                position_after(checkpoint)),
+                resume_from(checkpoint)),
         metrics_(folder_ / "metrics.jsonl", checkpoint ? trainer_.position().step : -1),
         samples_(folder_ / "samples.jsonl", checkpoint ? trainer_.position().step : -1) {
     write_file(folder_ / "recipe.toml", write_grpo_config(config));
@@ -117,6 +118,8 @@ class Run {
       return info("stopped at step {}; `minke grpo RECIPE --resume` goes on",
                   trainer_.position().step);
     const Ledger& ledger = ledger_.update();
+    // It was killed between the last checkpoint and its ledger.
+    if (!ledger.finished) save_ledger();
     info("done: {} steps in {}, {:.4f} {}; the model is in {}", trainer_.position().step,
          format_duration(ledger.wall_seconds), ledger.cost(), ledger.prices.currency,
          model_folder().string());
@@ -126,7 +129,8 @@ class Run {
   const GrpoConfig& config() const { return trainer_.config(); }
   bool passes(int64_t every) const { return every > 0 && trainer_.position().step % every == 0; }
 
-  int64_t position_after(const std::optional<fs::path>& checkpoint) {
+  // Returns the step that the run goes on after.
+  int64_t resume_from(const std::optional<fs::path>& checkpoint) {
     if (checkpoint) trainer_.resume(*checkpoint);
     return trainer_.position().step;
   }
@@ -150,7 +154,7 @@ class Run {
         fmt::format("step {} of {}  reward {:.3f}  right {:.1f} %  thinks {:.0f} %  length {:.1f}  "
                     "entropy {:.3f}  rollout {:.1f} s ({:.0f} tok/s)  training {:.1f} s",
                     trainer_.position().step, config().steps, r.answers.reward,
-                    100 * r.answers.correct, 100 * r.answers.thinks, r.answers.length,
+                    100 * r.answers.pass_at_1, 100 * r.answers.thinks, r.answers.length,
                     r.answers.entropy, r.rollout_seconds, rate, r.training_seconds),
         kept);
   }
@@ -161,7 +165,7 @@ class Run {
     const HeldOutResult result = trainer_.evaluate();
     const int64_t step = trainer_.position().step;
     Ledger& ledger = ledger_.update();
-    const double accuracy = result.sampled.correct;
+    const double accuracy = result.sampled.pass_at_1;
     const double gained = 100 * (accuracy - first_accuracy(accuracy));
     Json line = {{"step", step}};
     line.update(to_json(result));
@@ -185,6 +189,10 @@ class Run {
 
   void save() {
     trainer_.save();
+    save_ledger();
+  }
+
+  void save_ledger() {
     Ledger& ledger = ledger_.update();
     ledger.finished = trainer_.done();
     ledger.weights_sha256 = sha256_file(model_folder() / "model.safetensors");
@@ -210,7 +218,7 @@ void run_grpo(const GrpoConfig& config, bool resume) {
         "{} already holds a run; continue it with --resume, or choose another folder with "
         "--set output=...",
         folder.string());
-  Run(config, resume ? find_checkpoint(folder) : std::nullopt).train();
+  Run(config, resume, resume ? find_checkpoint(folder) : std::nullopt).train();
 }
 
 }  // namespace minke

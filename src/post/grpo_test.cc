@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ledger/ledger.h"
+#include "post/grpo_run.h"
 #include "post/tiny_model.h"
 
 namespace minke {
@@ -27,18 +29,13 @@ class OneProblem : public Task {
 class Letters : public Reward {
  public:
   Verdict judge(const Problem&, const Response& response) override {
-    ++stats_.judged;
     const char first = response.text.empty() ? ' ' : response.text[0];
     Verdict verdict;
     verdict.correct = first >= 'a' && first <= 'z';
     verdict.reward = verdict.correct ? 1.0 : first >= '0' && first <= '9' ? 0.2 : 0.0;
     return verdict;
   }
-  const RewardStats& stats() const override { return stats_; }
   bool repeatable() const override { return true; }
-
- private:
-  RewardStats stats_;
 };
 
 // A judge that never says the same twice, like a test with a time limit on a busy machine.
@@ -46,17 +43,14 @@ class Moody : public Reward {
  public:
   explicit Moody(uint64_t mood) : random_(mood) {}
   Verdict judge(const Problem&, const Response&) override {
-    ++stats_.judged;
     Verdict verdict;
     verdict.reward = random_.uniform();
     return verdict;
   }
-  const RewardStats& stats() const override { return stats_; }
   bool repeatable() const override { return false; }
 
  private:
   Random random_;
-  RewardStats stats_;
 };
 
 class Indifferent : public Letters {
@@ -117,7 +111,7 @@ TEST(Grpo, ABanditWithAKnownOptimumConverges) {
     GrpoStepReport report;
     while (!trainer->done()) report = trainer->step();
     EXPECT_GT(report.answers.reward, 0.95);
-    EXPECT_EQ(trainer->evaluate().greedy.correct, 1.0);
+    EXPECT_EQ(trainer->evaluate().greedy.pass_at_1, 1.0);
     EXPECT_LT(report.answers.entropy, 4.0);
   }
 }
@@ -210,21 +204,109 @@ TEST(Grpo, PromptsAreTurnsOfTheChatTemplate) {
   const TinyModel files("chat");
   const Tokenizer tokenizer = Tokenizer::load(files.model());
   const ChatTemplate chat = ChatTemplate::detect("", tokenizer);
-  Problem problem;
-  problem.prompt = "the whale";
   ChatMessage message;
   message.role = "user";
   message.content = "Say: the whale";
-  EXPECT_EQ(prompt_tokens(problem, "Say: {}", tokenizer, &chat),
+  EXPECT_EQ(make_prompt("Say: the whale", tokenizer, &chat).tokens,
             chat.render(tokenizer, {&message, 1}, {}));
-  EXPECT_EQ(tokenizer.decode(prompt_tokens(problem, "Say: {}", tokenizer, nullptr)),
+  EXPECT_EQ(tokenizer.decode(make_prompt("Say: the whale", tokenizer, nullptr).tokens),
             tokenizer.decode(tokenizer.encode("Say: the whale", {tokenizer.adds_bos()})));
   GrpoConfig config = config_of(files, "run");
   config.rollout.chat = true;
   config.steps = 1;
   const GrpoStepReport report = make_trainer(config, false, Letters())->step();
-  EXPECT_EQ(report.samples[0].prompt,
-            prompt_tokens(report.samples[0].problem, "{}", tokenizer, &chat));
+  EXPECT_EQ(report.samples[0].prompt.tokens,
+            make_prompt(report.samples[0].problem.prompt, tokenizer, &chat).tokens);
+}
+
+// Wants a response that begins as R1's.
+class Formed : public Letters {
+ public:
+  Verdict judge(const Problem&, const Response& response) override {
+    Verdict verdict;
+    verdict.formatted = response.text.starts_with("<think>");
+    return verdict;
+  }
+};
+
+TEST(Grpo, WhatThePromptHasBegunIsJudgedWithTheAnswer) {
+  const TinyModel files("opened");
+  GrpoConfig config = config_of(files, "run");
+  config.rollout.prompt_template = "{}\n<think>\n";
+  config.rollout.max_prompt_tokens = 32;
+  const auto trainer = make_trainer(config, false, Formed());
+  EXPECT_EQ(trainer->evaluate().sampled.formatted, 1);
+  const GrpoStepReport report = trainer->step();
+  EXPECT_EQ(report.answers.formatted, 1);
+  EXPECT_TRUE(report.samples[0].samples[0].answer.text.starts_with("<think>"));
+  config.rollout.prompt_template = "{}";
+  EXPECT_EQ(make_trainer(config, false, Formed())->step().answers.formatted, 0);
+}
+
+TEST(Prompt, TheThinkingIsOpenedByTheTagAtTheEnd) {
+  EXPECT_EQ(opened_thinking("1+1=<think>"), "<think>");
+  EXPECT_EQ(opened_thinking("1+1=<think>\n "), "<think>");
+  EXPECT_EQ(opened_thinking("<think>1+1="), "");
+  EXPECT_EQ(opened_thinking(""), "");
+}
+
+// Prompts as given: those of a file.
+class GivenPrompts : public Task {
+ public:
+  explicit GivenPrompts(std::vector<std::string> prompts) : prompts_(std::move(prompts)) {}
+  std::string_view name() const override { return "given"; }
+  Problem problem(TaskSplit, uint64_t index) const override {
+    Problem problem;
+    problem.id = fmt::format("given:{}", index);
+    problem.key = problem.prompt = prompts_.at(index);
+    return problem;
+  }
+  std::optional<uint64_t> size(TaskSplit) const override { return prompts_.size(); }
+
+ private:
+  std::vector<std::string> prompts_;
+};
+
+TEST(Grpo, PromptsAreCheckedBeforeTheRun) {
+  const TinyModel files("lengths");
+  GrpoConfig config = config_of(files, "run");
+  config.evaluation.problems = 3;
+  const auto group = make_local_group();
+  const auto make = [&](const std::vector<std::string>& prompts) {
+    return std::make_unique<GrpoTrainer>(config, std::make_unique<GivenPrompts>(prompts),
+                                         std::make_unique<Letters>(), *group, false);
+  };
+  const std::string too_long(200, 'x');
+  const auto trainer = make({"the whale", too_long, "the sea"});
+  EXPECT_EQ(trainer->held_out().size(), 2u);
+  const GrpoStepReport report = trainer->step();
+  for (size_t i = 0; i < 4; ++i)
+    EXPECT_EQ(report.samples[i].problem.prompt, i % 2 == 0 ? "the whale" : "the sea");
+  EXPECT_THROW(make({too_long}), Error);
+  EXPECT_THROW(make({}), Error);
+  config.task.on_bad_sample = FailureAction::stop;
+  EXPECT_THROW(make({"the whale", too_long}), Error);
+  EXPECT_NO_THROW(make({"the whale"}));
+}
+
+// Every answer that is kept is read again by the reference, by the trainer's arithmetic after a
+// fast rollout, and before a masked update.
+TEST(Grpo, WhatIsReadAgainIsCounted) {
+  const TinyModel files("scored");
+  GrpoConfig config = config_of(files, "run");
+  config.rollout.group = 2;
+  config.rollout.max_tokens = 2;
+  config.rollout.dynamic_sampling = true;
+  config.rollout.max_rounds = 50;
+  EXPECT_EQ(make_trainer(config, false, Letters())->step().scored_tokens, 0);
+  config.loss.kl_coefficient = 0.1;
+  const GrpoStepReport one = make_trainer(config, false, Letters())->step();
+  EXPECT_EQ(one.scored_tokens, one.trained_tokens);
+  EXPECT_LT(one.scored_tokens, one.rollout_tokens);
+  config.rollout.mode = RolloutMode::fast;
+  config.loss.off_policy_threshold = 100;
+  const GrpoStepReport three = make_trainer(config, false, Letters())->step();
+  EXPECT_EQ(three.scored_tokens, 3 * three.trained_tokens);
 }
 
 TEST(Grpo, DynamicSamplingDrawsUntilGroupsVary) {
@@ -239,6 +321,18 @@ TEST(Grpo, DynamicSamplingDrawsUntilGroupsVary) {
   EXPECT_EQ(report.varying_groups, 4);
   EXPECT_GT(report.groups, 4);
   EXPECT_EQ(trainer->position().sequences, report.groups);
+}
+
+TEST(Grpo, ALedgerThatWasNotFinishedIsWhenTheRunIs) {
+  const TinyModel files("ledger");
+  GrpoConfig config = config_of(files, "run");
+  config.steps = 1;
+  run_grpo(config, false);
+  Ledger ledger = load_ledger(config.output);
+  EXPECT_TRUE(std::exchange(ledger.finished, false));
+  write_file(files.run("run") / "ledger.json", write_ledger(ledger));
+  run_grpo(config, true);
+  EXPECT_TRUE(load_ledger(config.output).finished);
 }
 
 TEST(VerdictJournal, KeepsWholeLinesOnly) {
@@ -258,7 +352,6 @@ TEST(VerdictJournal, KeepsWholeLinesOnly) {
   EXPECT_EQ(journal.judge(1, problem, Response("a")).reward, first.reward);
   EXPECT_NE(journal.judge(2, problem, Response("a")).reward, second.reward);
   EXPECT_NE(journal.judge(1, problem, Response("b")).reward, first.reward);
-  EXPECT_EQ(journal.reused(), 1);
 }
 
 }  // namespace

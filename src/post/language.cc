@@ -59,6 +59,24 @@ uint32_t scripts_of_language(std::string_view language) {
              language);
 }
 
+// What stands in front of letters that are no words: a tag up to its end, a LaTeX command's name;
+// 0 for none.
+size_t markup_bytes(std::string_view text) {
+  constexpr size_t longest_tag = 64;
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  size_t end = 1;
+  if (text[0] == '\\') {
+    while (end < text.size() && is_letter(text[end])) ++end;
+    return end > 1 ? end : 0;
+  }
+  if (text[0] != '<' || text.size() < 2 || (text[1] != '/' && !is_letter(text[1]))) return 0;
+  end = text.substr(0, longest_tag).find('>');
+  return end == text.npos ? 0 : end + 1;
+}
+
+// The chain of thought, where it ends.
+std::string_view thinking(std::string_view text) { return text.substr(0, text.find("</think>")); }
+
 }  // namespace
 
 double language_share(std::string_view text, std::string_view language) {
@@ -70,7 +88,13 @@ double language_share(std::string_view text, std::string_view language) {
     matching += word != none && (word & ~wanted) == 0;
     word = none;
   };
+  text = thinking(text);
   while (!text.empty()) {
+    if (const size_t markup = markup_bytes(text)) {
+      end_word();
+      text.remove_prefix(markup);
+      continue;
+    }
     const size_t bytes = utf8_character(text);
     const Script script = bytes == 0 ? none : script_of(first_code_point(text));
     // Where no spaces stand between words, each character counts as one.
@@ -79,7 +103,7 @@ double language_share(std::string_view text, std::string_view language) {
     text.remove_prefix(std::max<size_t>(1, bytes));
   }
   end_word();
-  return words == 0 ? 1.0 : static_cast<double>(matching) / static_cast<double>(words);
+  return words == 0 ? 0.0 : static_cast<double>(matching) / static_cast<double>(words);
 }
 
 }  // namespace minke

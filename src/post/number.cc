@@ -66,7 +66,7 @@ class Parser {
     }
     skip_space();
     if (!text_.empty() || !fits(*value)) return std::nullopt;
-    value->negative = negative && value->numerator != "0";
+    value->negative = negative != value->negative && value->numerator != "0";
     return value;
   }
 
@@ -107,7 +107,7 @@ class Parser {
   }
 
   static std::optional<Number> mixed(const Number& whole, const std::optional<Number>& part) {
-    if (!part) return std::nullopt;
+    if (!part || part->negative) return std::nullopt;
     Number sum = *part;
     sum.numerator = add(multiply(whole.numerator, part->denominator), part->numerator);
     return checked(sum);
@@ -139,7 +139,7 @@ class Parser {
     return bottom ? divide(*top, *bottom) : std::nullopt;
   }
 
-  // {12} or one digit.
+  // {-12} or one digit.
   std::optional<Number> argument() {
     skip_space();
     if (!take("{")) {
@@ -153,7 +153,8 @@ class Parser {
     const bool negative = sign();
     std::optional<Number> value = decimal();
     skip_space();
-    if (!value || negative || !take("}")) return std::nullopt;
+    if (!value || !take("}")) return std::nullopt;
+    value->negative = negative;
     return value;
   }
 

@@ -36,11 +36,11 @@ LoadOptions teacher_options(const DistillConfig& config) {
 
 SftExample answer_of(const AnswerGroup& group, const GroupSample& sample) {
   SftExample example;
-  example.tokens = group.prompt;
+  example.tokens = group.prompt.tokens;
   example.tokens.insert(example.tokens.end(), sample.answer.tokens.begin(),
                         sample.answer.tokens.end());
   example.weights.assign(example.tokens.size() - 1, 0.0f);
-  std::fill(example.weights.begin() + static_cast<int64_t>(group.prompt.size()) - 1,
+  std::fill(example.weights.begin() + static_cast<int64_t>(group.prompt.tokens.size()) - 1,
             example.weights.end(), 1.0f);
   return example;
 }
@@ -184,7 +184,8 @@ StepReport OnPolicyTrainer::step() {
   report.gradient_norm = update.gradient_norm;
   report.skipped = update.skipped;
   const double length = static_cast<double>(last_.rollout_tokens) / report.sequences;
-  const int64_t passes = last_.rollout_tokens + 3 * last_.trained_tokens;
+  constexpr int64_t training_passes = 3;  // forward, and twice as much arithmetic backward
+  const int64_t passes = last_.rollout_tokens + training_passes * last_.trained_tokens;
   report.flops = last_.teacher_flops +
                  static_cast<double>(passes) *
                      forward_flops_per_token(model_->options().model,

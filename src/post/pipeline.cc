@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +50,57 @@ class StageSignals {
   }
 };
 
+// SIGINT and SIGTERM wait while one lives.
+class SignalsWait {
+ public:
+  SignalsWait() {
+    sigset_t stops;
+    sigemptyset(&stops);
+    for (const int signal : {SIGINT, SIGTERM}) sigaddset(&stops, signal);
+    pthread_sigmask(SIG_BLOCK, &stops, &before_);
+  }
+  ~SignalsWait() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsWait(const SignalsWait&) = delete;
+  SignalsWait& operator=(const SignalsWait&) = delete;
+
+  const sigset_t& before() const { return before_; }
+
+ private:
+  sigset_t before_;
+};
+
+// RUN/lock, held as long as this process or a stage that it has started lives: the stage inherits
+// the open file. It says who they are.
+class FolderLock {
+ public:
+  explicit FolderLock(const fs::path& folder) {
+    const fs::path path = folder / "lock";
+    file_ = open(path.c_str(), O_RDWR | O_CREAT, 0644);
+    if (file_ < 0) fail("cannot write {}: {}", path.string(), std::strerror(errno));
+    if (flock(file_, LOCK_EX | LOCK_NB) == 0) {
+      tell("");
+      return;
+    }
+    const int error = errno;
+    close(file_);
+    if (error != EWOULDBLOCK) fail("cannot lock {}: {}", path.string(), std::strerror(error));
+    fail("{} is in use by {}; wait for it to end, or end it", folder.string(), read_file(path));
+  }
+  ~FolderLock() { close(file_); }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+  // stage: what is said of it behind this process.
+  void tell(const std::string& stage) const {
+    const std::string text = fmt::format("`minke run`, process {}{}", getpid(), stage);
+    if (ftruncate(file_, 0) != 0 || pwrite(file_, text.data(), text.size(), 0) < 0)
+      fail("cannot write the lock of the run's folder: {}", std::strerror(errno));
+  }
+
+ private:
+  int file_ = -1;
+};
+
 struct Outcome {
   int code = 0;  // exit status, or 128 + signal
   double seconds = 0.0, cpu_seconds = 0.0;
@@ -56,9 +108,9 @@ struct Outcome {
 
 double seconds_of(const timeval& t) { return static_cast<double>(t.tv_sec) + t.tv_usec * 1e-6; }
 
-// Calls this program again, with its stdout in a file, and waits for it.
-Outcome call(const std::vector<std::string>& command, const fs::path& output) {
-  const double start = now_seconds();
+// Starts this program again, with its stdout in a file.
+pid_t start(const std::vector<std::string>& command, const fs::path& output,
+            const sigset_t& signals) {
   std::vector<std::string> words = {"minke", "--threads", std::to_string(thread_count())};
   if (spdlog::get_level() >= spdlog::level::err) words.emplace_back("--quiet");
   words.insert(words.end(), command.begin(), command.end());
@@ -70,18 +122,35 @@ Outcome call(const std::vector<std::string>& command, const fs::path& output) {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(),
                                    O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  posix_spawnattr_setsigmask(&attributes, &signals);
   pid_t child = 0;
   const int error =
-      posix_spawn(&child, "/proc/self/exe", &actions, nullptr, arguments.data(), environ);
+      posix_spawn(&child, "/proc/self/exe", &actions, &attributes, arguments.data(), environ);
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) fail("could not start a stage: {}", std::strerror(error));
-  running_child = child;
+  return child;
+}
+
+// Calls a stage and waits for it. Nothing is started once a signal has asked to stop.
+Outcome call(const StageConfig& stage, const fs::path& output, const FolderLock& lock) {
+  const double began = now_seconds();
+  pid_t child = 0;
+  {
+    const SignalsWait wait;  // so that note_signal() finds the child that it is to tell
+    if (stop_signal != 0) return {128 + stop_signal};
+    running_child = child = start(stage.command, output, wait.before());
+  }
+  lock.tell(fmt::format(", stage {}, process {}", stage.name, child));
   int status = 0;
   rusage usage{};
   while (wait4(child, &status, 0, &usage) < 0)
     if (errno != EINTR) fail("could not wait for a stage: {}", std::strerror(errno));
   running_child = 0;
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), now_seconds() - start,
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), now_seconds() - began,
           seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime)};
 }
 
@@ -109,6 +178,7 @@ class Pipeline {
   Pipeline(const PipelineConfig& config, std::string recipe_path)
       : config_(config), recipe_path_(std::move(recipe_path)), folder_(config.output) {
     for (const char* part : {"recipes", "outputs"}) fs::create_directories(folder_ / part);
+    lock_.emplace(folder_);
     if (fs::exists(folder_ / "stages.json")) record_ = load_pipeline_record(folder_);
     record_.name = config.name;
     record_.currency = config.cost.currency;
@@ -125,6 +195,8 @@ class Pipeline {
         info("stage {} is finished already", stage.name);
         continue;
       }
+      if (stop_signal != 0)
+        fail("stopped before stage {}; `minke run {}` goes on", stage.name, recipe_path_);
       info("stage {} of {}: {}", i + 1, config_.stages.size(), stage.name);
       run_stage(stage, record);
     }
@@ -152,8 +224,8 @@ class Pipeline {
     save();  // what is about to write into the stage's folder
     info("+ minke {}", joined(stage.command));
     const fs::path output = folder_ / "outputs" / (stage.name + ".txt");
-    const Outcome outcome = call(stage.command, output);
-    fmt::print("{}", read_file(output));
+    const Outcome outcome = call(stage, output, *lock_);
+    if (fs::exists(output)) fmt::print("{}", read_file(output));
     std::fflush(stdout);
     record.seconds += outcome.seconds;
     record.cpu_seconds += outcome.cpu_seconds;
@@ -185,6 +257,7 @@ class Pipeline {
   const PipelineConfig& config_;
   std::string recipe_path_;
   fs::path folder_;
+  std::optional<FolderLock> lock_;
   PipelineRecord record_;
 };
 

@@ -24,7 +24,8 @@ struct PipelineRecord {
 // Runs what is not finished yet. A stage of training that was interrupted goes on where it stopped.
 // A stage whose command or recipe has changed since it was run is a usage Error, as its folder
 // holds something else. A stage that fails ends the run with an Error that names it; SIGINT and
-// SIGTERM let the stage save and end the run with an Error that says how to go on. Leaves
+// SIGTERM let the stage save and end the run with an Error that says how to go on. A folder that
+// another call works in, or a stage that outlived one, is an Error too. Leaves
 // RUN/stages.json, RUN/recipes/, RUN/outputs/ (what each stage printed), and RUN/report.html and
 // report.md once all stages are finished. Not reentrant: it installs signal handlers for its own
 // time.

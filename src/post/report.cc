@@ -1,6 +1,7 @@
 #include "post/report.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -124,7 +125,39 @@ void add_learning_curves(Report& report, const std::vector<RunRecord>& runs) {
   report.add_lines(losses, {"tokens"}, {"training loss, nats per token"});
 }
 
-void add_accuracy(Report& report, const std::vector<RunRecord>& runs, const std::string& currency) {
+// The whole number that a stage printed behind a key, in JSON or in a line of its own.
+std::optional<int64_t> printed_number(const std::string& text, const std::string& key) {
+  const size_t at = text.find(key);
+  if (at == std::string::npos) return std::nullopt;
+  const size_t begin = text.find_first_not_of("\": ", at + key.size());
+  int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const bool is_number = begin != std::string::npos &&
+                         std::from_chars(text.data() + begin, end, value).ec == std::errc();
+  return is_number ? std::optional(value) : std::nullopt;
+}
+
+// What the stages that wrote text of tasks found of held-out problems in it.
+std::string text_findings(const fs::path& folder, const PipelineRecord& record) {
+  std::string findings;
+  for (const StageRecord& stage : record.stages) {
+    const fs::path file = folder / "outputs" / (stage.name + ".txt");
+    if (!fs::exists(file)) continue;
+    const std::string text = read_file(file);
+    const auto found = printed_number(text, "held_out_problems_in_text");
+    const auto problems = printed_number(text, "distinct_problems");
+    if (found && problems)
+      findings += fmt::format(
+          " In the text of stage {} {} of {} problems have the prompt of a held-out problem that "
+          "was looked for.",
+          stage.name, *found, *problems);
+  }
+  return findings;
+}
+
+// findings: of held-out problems in the text that models were trained on, measured.
+void add_accuracy(Report& report, const std::vector<RunRecord>& runs, const std::string& currency,
+                  const std::string& findings) {
   Rows rows;
   std::vector<Line> by_flops, by_step, greedy;
   for (const RunRecord& run : runs) {
@@ -149,8 +182,11 @@ void add_accuracy(Report& report, const std::vector<RunRecord>& runs, const std:
   if (rows.empty()) return;
   report.add_heading("Held-out problems");
   report.add_paragraph(
-      "Problems that no training has seen: their hashes are in another split than all that is "
-      "trained on. Each has one sample at the temperature that the recipe fixes beforehand, with "
+      "Problems of the test split, to which a problem belongs by its hash alone; reinforcement "
+      "learning and distillation take theirs from the training split. That is the split's rule, no "
+      "measurement of what a model has read." +
+      findings +
+      " Each has one sample at the temperature that the recipe fixes beforehand, with "
       "the same random numbers each time; greedy answers stand beside it, as a model that samples "
       "badly may know more than its samples show.");
   report.add_table({"run", "before", "after", "greedy before", "greedy after", "tokens per answer",
@@ -285,9 +321,10 @@ void write_report(const fs::path& run) {
     runs.push_back(read_run(run.filename().string(), run));
     currency = runs[0].ledger.prices.currency;
   }
+  const std::string findings = has_stages ? text_findings(run, record) : "";
   Report report("Report: " + (has_stages ? record.name : runs[0].ledger.name));
   if (has_stages) add_stages(report, record, runs);
-  add_accuracy(report, runs, currency);
+  add_accuracy(report, runs, currency, findings);
   add_equal_arithmetic(report, runs);
   add_habits(report, runs);
   for (const RunRecord& one : runs) add_answers(report, one);

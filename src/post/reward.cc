@@ -54,7 +54,6 @@ class RuleReward : public Reward {
   }
 
   Verdict judge(const Problem& problem, const Response& response) override {
-    ++stats_.judged;
     Verdict verdict;
     try {
       if (config_.check == AnswerCheck::command)
@@ -65,14 +64,14 @@ class RuleReward : public Reward {
       record_failure(problem, response, error, verdict);
     }
     const std::string_view answer = find_answer(response.text, config_.place);
-    verdict.answer = cut(answer);
+    verdict.answer = repair_utf8(cut(answer));
+    verdict.note = repair_utf8(verdict.note);
     verdict.formatted = has_format(response.text, config_.format);
     if (!verdict.failed)
       verdict.reward = accuracy(verdict, !answer.empty()) + shaping(verdict, response);
     return verdict;
   }
 
-  const RewardStats& stats() const override { return stats_; }
   bool repeatable() const override {
     return config_.check == AnswerCheck::exact || config_.check == AnswerCheck::numeric ||
            config_.check == AnswerCheck::countdown;
@@ -124,7 +123,6 @@ class RuleReward : public Reward {
                       Verdict& verdict) {
     if (config_.on_failure == FailureAction::stop)
       fail("reward of {}: {}", problem.id, error.what());
-    ++stats_.failures;
     verdict = {};
     verdict.failed = true;
     verdict.note = error.what();
@@ -135,7 +133,7 @@ class RuleReward : public Reward {
     log << nlohmann::json{{"id", problem.id},
                           {"prompt", problem.prompt},
                           {"response", repair_utf8(response.text)},
-                          {"error", error.what()}}
+                          {"error", repair_utf8(error.what())}}
         << '\n';
     if (!log.flush()) fail("cannot write to reward.failure_log = {}", config_.failure_log);
   }
@@ -156,7 +154,6 @@ class RuleReward : public Reward {
   RewardConfig config_;
   SandboxConfig sandbox_;
   CommandJudge command_;
-  RewardStats stats_;
 };
 
 }  // namespace

@@ -23,6 +23,7 @@ struct Response {
       : text(response_text), tokens(token_count), truncated(was_truncated) {}
 };
 
+// Its texts are valid UTF-8, whatever a response or a program said.
 struct Verdict {
   double reward = 0;
   bool correct = false;
@@ -32,23 +33,16 @@ struct Verdict {
   std::string note;        // why it is wrong, where there is something to say
 };
 
-struct RewardStats {
-  int64_t judged = 0;
-  int64_t failures = 0;  // of the judge
-};
-
 // Not thread-safe.
 class Reward {
  public:
   virtual ~Reward() = default;
   // Never throws for what a response holds. A judge that fails is an Error where on_failure says
-  // stop, otherwise a verdict with `failed`, counted, logged with the sample.
+  // stop, otherwise a verdict with `failed`, logged with the sample.
   virtual Verdict judge(const Problem& problem, const Response& response) = 0;
-  virtual const RewardStats& stats() const = 0;
-  // Whether the same response always gets the same verdict. Verdicts of a sandbox
-  // and of external commands can vary with their limits of time: a run that is to be resumed keeps
-  // them.
-  // False for by_task too, as problems may bring code.
+  // Whether the same response always gets the same verdict. Verdicts of a sandbox and of external
+  // commands can vary with their limits of time: a run that is to be resumed keeps them. False for
+  // by_task too, as problems may bring code.
   virtual bool repeatable() const = 0;
 };
 

@@ -32,7 +32,6 @@ TEST(Reward, JudgesTheAnswerAfterTheThinking) {
   EXPECT_DOUBLE_EQ(reward->judge(problem, {"0341\n"}).reward, 1.0);
   EXPECT_DOUBLE_EQ(reward->judge(problem, {"<think>x</think>342"}).reward, 0.5);
   EXPECT_DOUBLE_EQ(reward->judge(problem, {"<think>341"}).reward, 0.0);
-  EXPECT_EQ(reward->stats().judged, 4);
 }
 
 TEST(Reward, LongResponsesAreShapedAsInDapo) {
@@ -84,7 +83,6 @@ TEST(Reward, ACommandThatFailsIsCountedOrStops) {
       EXPECT_TRUE(verdict.failed) << command;
       EXPECT_EQ(verdict.reward, 0);
     }
-    EXPECT_EQ(reward->stats().failures, 2);
     config.on_failure = FailureAction::stop;
     EXPECT_THROW(make_reward(config)->judge(numeric_problem("1"), "1"), Error);
   }

@@ -73,7 +73,7 @@ Request Rollout::request_for(const RolloutRequest& wanted, double temperature, A
   request.sampling.top_p = 1.0;
   request.sampling.seed = wanted.seed;
   request.max_tokens = options_.max_answer_tokens;
-  request.stop_tokens = options_.stop_tokens;
+  request.stop_tokens.assign(wanted.stop_tokens.begin(), wanted.stop_tokens.end());
   request.ignore_eos = options_.ignore_eos;
   if (!options_.stop.empty()) request.stop = {options_.stop};
   request.skip_special = false;

@@ -21,15 +21,15 @@ struct RolloutOptions {
   // bits; otherwise generated tokens are computed absorbed, which is faster and differs by
   // rounding.
   bool exact = true;
-  std::vector<int32_t> stop_tokens{};  // that end an answer, beside the tokenizer's EOS
-  std::string stop{};                  // text that ends it, if not empty; its tokens are trained
-  bool ignore_eos = false;             // answers end by their length alone, for measurements
-  int64_t memory_bytes = 0;            // that it may take; 0: what this machine grants
+  std::string stop{};        // text that ends it, if not empty; its tokens are trained
+  bool ignore_eos = false;   // answers end by their length alone, for measurements
+  int64_t memory_bytes = 0;  // that it may take; 0: what this machine grants
 };
 
 struct RolloutRequest {
-  std::span<const int32_t> prompt;  // at least one token; read until sample() returns
-  uint64_t seed = 0;                // the same seed gives the same answer
+  std::span<const int32_t> prompt;         // at least one token; read until sample() returns
+  uint64_t seed = 0;                       // the same seed gives the same answer
+  std::span<const int32_t> stop_tokens{};  // that end it, beside the tokenizer's EOS; as `prompt`
 };
 
 struct Answer {

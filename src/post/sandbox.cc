@@ -127,19 +127,21 @@ bool map_user(pid_t child) {
                     fmt::format("{} {} 1", inner_id, is_root ? nobody : getegid()));
 }
 
-// Bytes in memory of a process and all that descend from it.
-int64_t resident_bytes(pid_t process, int depth = 0) {
+// Bytes in memory of all that descend from a process, without its own: the first process of the
+// namespaces is a copy of this program and shares the pages of all that is in memory here.
+int64_t descendants_bytes(pid_t process, int depth = 0) {
   constexpr int deepest = 64;
   const std::string folder = fmt::format("/proc/{}", process);
-  int64_t pages = 0, resident = 0;
-  std::ifstream(folder + "/statm") >> pages >> resident;
-  int64_t bytes = resident * sysconf(_SC_PAGESIZE);
+  int64_t bytes = 0;
   std::error_code gone;
   for (fs::directory_iterator task(folder + "/task", gone), end; !gone && task != end;
        task.increment(gone)) {
     std::ifstream children(task->path() / "children");
-    for (pid_t child = 0; depth < deepest && children >> child;)
-      bytes += resident_bytes(child, depth + 1);
+    for (pid_t child = 0; depth < deepest && children >> child;) {
+      int64_t pages = 0, resident = 0;
+      std::ifstream(fmt::format("/proc/{}/statm", child)) >> pages >> resident;
+      bytes += resident * sysconf(_SC_PAGESIZE) + descendants_bytes(child, depth + 1);
+    }
   }
   return bytes;
 }
@@ -179,7 +181,8 @@ class Run {
            (out_.read_end.get() >= 0 || err_.read_end.get() >= 0 || report_.read_end.get() >= 0)) {
       read_what_came();
       if (now_seconds() > deadline) stop(SandboxEnd::timed_out);
-      if (resident_bytes(child_) > config_.memory_mib << 20) stop(SandboxEnd::out_of_memory);
+      if (started_ && descendants_bytes(child_) > config_.memory_mib << 20)
+        stop(SandboxEnd::out_of_memory);
     }
     end_all();
     return interpret();
@@ -222,6 +225,8 @@ class Run {
     SandboxReport report;
     const ssize_t bytes = read(report_.read_end.get(), &report, sizeof report);
     if (bytes != sizeof report) return report_.read_end.close();
+    started_ |= report.started;
+    if (report.started) return;
     if (!reported_) told_ = report;
     reported_ = true;
   }
@@ -247,7 +252,7 @@ class Run {
   pid_t child_ = -1;
   SandboxResult result_;
   SandboxReport told_;
-  bool stopped_ = false, reported_ = false;
+  bool started_ = false, stopped_ = false, reported_ = false;
 };
 
 void check_program(const std::string& path, std::string_view key) {
@@ -256,7 +261,9 @@ void check_program(const std::string& path, std::string_view key) {
                path);
 }
 
-// A word that the program cannot guess, and that its file no longer holds when it begins.
+// A word that the program cannot guess. Its file is gone before the answer runs, but the driver
+// keeps the word in the answer's own process: an answer that searches its memory can find it
+// (docs/rewards.md says so).
 std::string secret() {
   std::random_device source;
   return fmt::format("passed-{:08x}{:08x}{:08x}", source(), source(), source());
@@ -278,19 +285,20 @@ constexpr const char* python_driver = R"(def _run(space):
 _run(globals())
 )";
 
-// The same around main(), which the linker puts behind __real_main. Nothing of the answer runs
-// before the first constructor.
+// The same around main(), which the linker puts behind __real_main. The functions of .preinit_array
+// run before all constructors, in the order of the objects: this one is linked first.
 constexpr const char* cpp_driver = R"(#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 static char secret[64];
 static ssize_t size;
-__attribute__((constructor(101))) static void read_secret() {
+static void read_secret() {
   const int file = open("secret", O_RDONLY);
   size = read(file, secret, sizeof secret);
   close(file);
   unlink("secret");
 }
+__attribute__((section(".preinit_array"), used)) static void (*const first)() = read_secret;
 extern "C" int __real_main(int, char**);
 extern "C" int __wrap_main(int count, char** words) {
   const int code = __real_main(count, words);
@@ -359,13 +367,14 @@ CodeResult run_code(const std::string& code, const std::string& tests, const std
         config);
   } else if (language == "cpp") {
     check_program(config.cxx, "cxx");
-    // An answer that has put the tests' assert() out of use does not reach them.
-    const std::string program = code + "\n#undef NDEBUG\n#include <cassert>\n" + tests + "\n";
-    result = run_in_sandbox(
-        {"/usr/bin/sh", "-c",
-         "\"$0\" -std=c++20 -Wl,--wrap=main -o main driver.cpp answer.cpp && exec ./main",
-         config.cxx},
-        {{"driver.cpp", cpp_driver}, {"answer.cpp", program}, {"secret", word}}, config);
+    // An answer that has put the tests' assert() or main() out of use does not reach them. The
+    // secret is written when the compiler, which can read any file there, is done.
+    const std::string program = code + "\n#undef NDEBUG\n#undef main\n#include <cassert>\n" + tests;
+    result = run_in_sandbox({"/usr/bin/sh", "-c",
+                             "\"$0\" -std=c++20 -Wl,--wrap=main -o main driver.cpp answer.cpp && "
+                             "printf %s \"$1\" > secret && exec ./main",
+                             config.cxx, word},
+                            {{"driver.cpp", cpp_driver}, {"answer.cpp", program + "\n"}}, config);
   } else {
     fail_usage("code in '{}' cannot be run, expected python or cpp", language);
   }

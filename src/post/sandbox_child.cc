@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -21,7 +23,7 @@
 namespace minke {
 namespace {
 
-constexpr std::array<const char*, 14> steps = {"",
+constexpr std::array<const char*, 15> steps = {"",
                                                "waiting for the user mapping",
                                                "making mounts private",
                                                "mounting the new root",
@@ -34,7 +36,8 @@ constexpr std::array<const char*, 14> steps = {"",
                                                "starting the program's process",
                                                "dropping privileges and setting limits",
                                                "loading the system call filter",
-                                               "executing the program"};
+                                               "executing the program",
+                                               "closing files that are not the program's"};
 
 [[noreturn]] void give_up(const SandboxPlan& plan, int step) {
   SandboxReport report;
@@ -142,6 +145,7 @@ bool drop_privileges() {
 [[noreturn]] void run_program(const SandboxPlan& plan) {
   setsid();
   if (dup2(plan.in, 0) < 0 || dup2(plan.out, 1) < 0 || dup2(plan.err, 2) < 0) give_up(plan, 10);
+  // The report's file is 3, so that one call closes all above it.
   if (plan.report != 3 && dup3(plan.report, 3, O_CLOEXEC) != 3) give_up(plan, 10);
   if (fcntl(3, F_SETFD, FD_CLOEXEC) != 0) give_up(plan, 10);
   SandboxReport failure;
@@ -173,6 +177,28 @@ void change_user(const SandboxPlan& plan) {
     give_up(plan, 9);
 }
 
+// Closes the parent's other files: the pipes of a run beside this one would not end while this
+// process holds them, nor would this run's own when the parent is gone.
+void close_others(const SandboxPlan& plan) {
+  std::array<int, 5> kept = {plan.go, plan.report, plan.out, plan.err, plan.in};
+  std::sort(kept.begin(), kept.end());
+  int first = STDERR_FILENO + 1;
+  for (const int file : kept) {
+    if (file > first && syscall(SYS_close_range, first, file - 1, 0) != 0) give_up(plan, 14);
+    first = std::max(first, file + 1);
+  }
+  if (syscall(SYS_close_range, first, ~0U, 0) != 0) give_up(plan, 14);
+}
+
+// This process is the first of its namespace: when it ends, the kernel ends all others there. A
+// change of the user takes the wish back, so it comes after that; a parent that was gone already
+// has left the pipe of reports without a reader.
+void die_with_parent(const SandboxPlan& plan) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  pollfd reports{plan.report, 0, 0};
+  if (poll(&reports, 1, 0) != 0) _exit(2);
+}
+
 }  // namespace
 
 const char* sandbox_step_name(int step) {
@@ -181,22 +207,26 @@ const char* sandbox_step_name(int step) {
 }
 
 void run_sandbox_child(const SandboxPlan& plan) {
-  // This process is the first of its namespace: when it ends, the kernel ends all others there.
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  close_others(plan);
   char byte = 0;
   if (read(plan.go, &byte, 1) != 1) give_up(plan, 1);
   change_user(plan);
+  die_with_parent(plan);
   build_root(plan);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  const pid_t program = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+  // With CLONE_VFORK this goes on when the program has been executed: what it has in memory then
+  // is its own.
+  const pid_t program = static_cast<pid_t>(syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0));
   if (program < 0) give_up(plan, 10);
   if (program == 0) run_program(plan);
   close(plan.out);
   close(plan.err);
   SandboxReport report;
+  report.started = true;
+  bool told = write(plan.report, &report, sizeof report) == sizeof report;
   while (true) {
     int status = 0;
     const pid_t ended = waitpid(-1, &status, 0);
@@ -205,8 +235,9 @@ void run_sandbox_child(const SandboxPlan& plan) {
     report.status = status;
     break;
   }
-  const ssize_t written = write(plan.report, &report, sizeof report);
-  _exit(written == sizeof report ? 0 : 2);
+  report.started = false;
+  told = write(plan.report, &report, sizeof report) == sizeof report && told;
+  _exit(told ? 0 : 2);
 }
 
 }  // namespace minke

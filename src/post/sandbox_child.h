@@ -35,8 +35,10 @@ struct SandboxPlan {
   int out = -1, err = -1, in = -1;  // the program's
 };
 
-// What the child tells: a step of the setup that failed, or how the program ended.
+// What the child tells: that the program runs now, a step of the setup that failed, or how the
+// program ended.
 struct SandboxReport {
+  bool started = false;
   int failed_step = 0;  // 0: the setup was done
   int error = 0;        // errno
   int status = 0;       // as waitpid() has it

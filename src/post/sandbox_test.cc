@@ -1,11 +1,18 @@
 #include "post/sandbox.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <thread>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/machine.h"
+#include "post/reward.h"
+#include "text/utf8.h"
 
 namespace minke {
 namespace {
@@ -123,6 +130,54 @@ TEST_F(Sandbox, AMemoryHogEnds) {
   EXPECT_EQ(many.end, SandboxEnd::out_of_memory) << many.summary();
 }
 
+TEST_F(Sandbox, TheMemoryOfThisProgramDoesNotCount) {
+  const std::vector<char> mine(300 << 20, 1);
+  const SandboxResult result = python("import time; time.sleep(0.3); print('done')");
+  EXPECT_EQ(result.out, "done\n") << result.summary() << mine[0];
+}
+
+// The one child of a process, when it has one.
+pid_t wait_for_child(pid_t process) {
+  pid_t child = 0;
+  for (int i = 0; i < 500 && child == 0; ++i) {
+    usleep(10000);
+    std::ifstream(fmt::format("/proc/{}/task/{}/children", process, process)) >> child;
+  }
+  return child;
+}
+
+TEST_F(Sandbox, NothingOutlivesThisProgram) {
+  config.wall_seconds = 60;
+  const pid_t runner = fork();
+  if (runner == 0) {
+    python("import time; time.sleep(60)");
+    _exit(0);
+  }
+  const pid_t first = wait_for_child(runner), program = wait_for_child(first);
+  EXPECT_GT(program, 0);
+  kill(runner, SIGKILL);
+  EXPECT_EQ(waitpid(runner, nullptr, 0), runner);
+  bool gone = false;
+  for (int i = 0; i < 300 && !gone; ++i) {
+    usleep(10000);
+    gone = !fs::exists(fmt::format("/proc/{}", program));
+  }
+  EXPECT_TRUE(gone);
+  if (!gone) kill(first, SIGKILL);
+}
+
+TEST_F(Sandbox, RunsBesideEachOtherEnd) {
+  const double start = now_seconds();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&, i] {
+      const std::string seconds = i == 0 ? "3" : "0.1";
+      EXPECT_TRUE(python("import time; time.sleep(" + seconds + ")").succeeded());
+      EXPECT_TRUE(i == 0 || now_seconds() - start < 2.5);
+    });
+  for (std::thread& thread : threads) thread.join();
+}
+
 TEST_F(Sandbox, AFloodOfOutputEnds) {
   config.output_kib = 64;
   const SandboxResult result = python("while True: print('x' * 1000)");
@@ -173,6 +228,20 @@ TEST_F(Sandbox, CodeIsJudgedByItsTests) {
   EXPECT_THROW(run_code(right, tests, "python", config), Error);
 }
 
+// What a program said is cut somewhere and may be no text at all; lines of JSON hold it.
+TEST_F(Sandbox, AVerdictIsValidText) {
+  Problem problem;
+  problem.check = ProblemCheck::code;
+  problem.details = {{"tests", ""}, {"language", "python"}};
+  for (const char* code : {"import sys; sys.exit('ä' * 400)",
+                           "import os; os.write(2, bytes([255, 10]) * 300); os._exit(1)"}) {
+    const Verdict verdict = make_reward({}, config)->judge(problem, code);
+    EXPECT_FALSE(verdict.correct);
+    EXPECT_EQ(valid_utf8_prefix(verdict.note), verdict.note.size());
+    EXPECT_GT(verdict.note.size(), 300u);
+  }
+}
+
 TEST_F(Sandbox, CppIsCompiledInside) {
   if (!fs::exists(config.cxx)) GTEST_SKIP() << "no " << config.cxx;
   config.memory_mib = 1024;
@@ -190,11 +259,28 @@ TEST_F(Sandbox, CppIsCompiledInside) {
                        "int main(int count, char**) { return f(count) == 2 ? 0 : 1; }", "cpp",
                        config)
                   .passed);
+  const std::string steal =
+      "#include <fcntl.h>\n#include <unistd.h>\n"
+      "int f(int) { return 0; }\n"
+      "static void steal() {\n"
+      "  char word[64];\n"
+      "  const ssize_t size = read(open(\"secret\", O_RDONLY), word, sizeof word);\n"
+      "  if (size > 0) { write(1, word, size); _exit(0); }\n"
+      "}\n";
   for (const char* cheat :
        {"#include <cstdlib>\nint f(int) { std::exit(0); }",
         "#include <unistd.h>\nint f(int) { _exit(0); }",
         "#include <cstdlib>\nint f(int) { return 0; }\nstatic const int early = (std::exit(0), 0);",
         "#define NDEBUG\nint f(int) { return 0; }",
+        "int main() { return 0; }\n#define main tests\nint f(int) { return 0; }",
+        "asm(\".section .rodata\\nword: .incbin \\\"secret\\\"\\n.previous\");\n"
+        "#include <unistd.h>\nextern const char word[];\n"
+        "int f(int) { write(1, word, 31); _exit(0); }",
+        (steal + "__attribute__((constructor(0))) static void early() { steal(); }").c_str(),
+        (steal + "__attribute__((constructor(101))) static void early() { steal(); }").c_str(),
+        (steal + "__attribute__((section(\".preinit_array\"), used)) "
+                 "static void (*early)() = steal;")
+            .c_str(),
         "#include <cassert>\n#undef assert\n"
         "#define assert(x)\nint f(int) { return 0; }"}) {
     const CodeResult early = run_code(cheat, asserts, "cpp", config);

@@ -3,7 +3,8 @@
 //
 // What must hold: a problem is a pure function of (settings, split, index). A problem belongs to
 // one split by its hash alone, whatever the seed, the difficulty or the wording, so that the same
-// numbers never occur in two splits.
+// numbers never occur in two splits. The family is a part of the hash: a chain of one step and an
+// addition can have the same prompt in different splits, so mix them with min_steps of 2 or more.
 
 #include <memory>
 #include <optional>

@@ -85,6 +85,18 @@ std::string completion_line(const TaskText& sample) {
       .dump();
 }
 
+// The prompts of the first held-out problems as a test puts them: they are looked for in the text
+// itself, so that what no hash sees is found too.
+std::unordered_set<std::string> held_out_prompts(const TaskConfig& config) {
+  constexpr uint64_t looked_for = 500;
+  const auto task = make_task(config);
+  std::unordered_set<std::string> prompts;
+  for (const TaskSplit split : {TaskSplit::validation, TaskSplit::test})
+    for (const Problem& problem : distinct_problems(*task, split, looked_for))
+      prompts.insert(problem.prompt);
+  return prompts;
+}
+
 void check(const TaskConfig& task, const TaskTextConfig& config) {
   if (config.completions && config.per_document != 1)
     fail_usage("text.per_document is {}, but completions stand on a line each: expected 1",
@@ -113,6 +125,7 @@ TaskTextSummary write_task_text(const TaskConfig& task_config, const TaskTextCon
   TaskConfig seeded = task_config;
   seeded.seed = mix64(task_config.seed) ^ config.seed;  // other problems than training's first ones
   const auto task = make_task(seeded);
+  const std::unordered_set<std::string> held_out = held_out_prompts(task_config);
   TaskTextSummary summary;
   std::unordered_set<uint64_t> hashes;
   std::string document;
@@ -120,7 +133,7 @@ TaskTextSummary write_task_text(const TaskConfig& task_config, const TaskTextCon
     const TaskText sample = make_task_text(*task, config, static_cast<uint64_t>(i));
     ++summary.samples[static_cast<size_t>(sample.author)];
     if (hashes.insert(sample.problem.hash()).second)
-      summary.held_out_problems += split_of(sample.problem, seeded.held_out) != TaskSplit::train;
+      summary.held_out_problems += held_out.contains(sample.problem.prompt);
     document += (document.empty() ? "" : "\n");
     document += config.completions ? completion_line(sample) : sample.text;
     if ((i + 1) % config.per_document != 0 && i + 1 < config.samples) continue;
@@ -131,7 +144,10 @@ TaskTextSummary write_task_text(const TaskConfig& task_config, const TaskTextCon
   }
   summary.distinct_problems = static_cast<int64_t>(hashes.size());
   if (summary.held_out_problems > 0)
-    fail("{} held-out problems are in the text", summary.held_out_problems);
+    fail(
+        "{} problems of the text have a held-out problem's prompt: a chain of one step is an "
+        "addition; set task.min_steps to 2 or more",
+        summary.held_out_problems);
   return summary;
 }
 

@@ -28,7 +28,8 @@ struct TaskTextSummary {
   std::array<int64_t, 5> samples{};  // by author
   int64_t documents = 0, bytes = 0;
   int64_t distinct_problems = 0;  // by hash
-  int64_t held_out_problems = 0;  // of those, in the validation or test split: 0, or an Error
+  // Of those, with the prompt of one of the first 500 validation or test problems: 0, or an Error.
+  int64_t held_out_problems = 0;
 };
 
 // Sample `index`: a pure function of settings and index.

@@ -62,13 +62,9 @@ void VerdictJournal::read(const fs::path& path) {
 Verdict VerdictJournal::judge(uint64_t sample, const Problem& problem, const Response& response) {
   if (!file_) return reward_.judge(problem, response);
   const uint64_t key = key_of(sample, response);
-  if (const auto found = verdicts_.find(key); found != verdicts_.end()) {
-    ++reused_;
-    return found->second;
-  }
+  if (const auto found = verdicts_.find(key); found != verdicts_.end()) return found->second;
   Verdict verdict = reward_.judge(problem, response);
-  const std::string line =
-      to_json(key, verdict).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  const std::string line = to_json(key, verdict).dump() + "\n";
   const bool written = std::fwrite(line.data(), 1, line.size(), file_.get()) == line.size();
   if (!written || std::fflush(file_.get()) != 0)
     fail("cannot write {}: {}", path_.string(), std::strerror(errno));

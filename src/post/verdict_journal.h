@@ -22,8 +22,6 @@ class VerdictJournal {
   // before, with the same text, is the earlier one.
   Verdict judge(uint64_t sample, const Problem& problem, const Response& response);
 
-  int64_t reused() const { return reused_; }
-
  private:
   void read(const fs::path& path);
 
@@ -31,7 +29,6 @@ class VerdictJournal {
   fs::path path_;
   std::map<uint64_t, Verdict> verdicts_;  // by sample and text
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_{nullptr, &std::fclose};
-  int64_t reused_ = 0;
 };
 
 }  // namespace minke

@@ -9,7 +9,7 @@
 namespace minke {
 namespace {
 
-// A word that can be spoken and means nothing: one to three syllables.
+// A word of so many syllables that can be spoken and means nothing.
 std::string draw_word(Random& random, uint64_t syllables) {
   constexpr std::string_view consonants = "bdfgklmnprstvz", vowels = "aeiou";
   std::string word;

@@ -19,6 +19,8 @@ Arena::Arena(int64_t bytes, Device device)
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) fail("cannot allocate {:.1f} MiB of memory", capacity_ / 1048576.0);
   ::madvise(block, static_cast<size_t>(capacity_), MADV_HUGEPAGE);  // fewer TLB misses; a hint only
+  // No child process reads tensors, and copying the page tables of gigabytes takes long.
+  ::madvise(block, static_cast<size_t>(capacity_), MADV_DONTFORK);
   block_ = static_cast<std::byte*>(block);
 }
 

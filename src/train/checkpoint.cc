@@ -1,6 +1,9 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -28,6 +31,21 @@ std::vector<int64_t> stored_steps(const fs::path& run) {
   }
   std::sort(steps.rbegin(), steps.rend());
   return steps;
+}
+
+// Removes what processes that were killed while they saved have left: step-N.tmp-PID.
+void remove_unfinished(const fs::path& run) {
+  std::error_code code;
+  std::vector<fs::path> unfinished;
+  for (const auto& entry : fs::directory_iterator(run / "checkpoints", code)) {
+    const std::string name = entry.path().filename().string();
+    const size_t end = name.rfind("-");
+    if (!name.starts_with("step-") || !name.substr(0, end).ends_with(".tmp")) continue;
+    const pid_t process = std::atoi(name.c_str() + end + 1);
+    const bool gone = process > 0 && kill(process, 0) != 0 && errno == ESRCH;
+    if (gone) unfinished.push_back(entry.path());
+  }
+  for (const fs::path& folder : unfinished) fs::remove_all(folder, code);
 }
 
 std::string position_json(const TrainPosition& position) {
@@ -69,6 +87,7 @@ fs::path checkpoint_folder(const fs::path& run, int64_t step) {
 
 void save_checkpoint(const fs::path& run, const TrainPosition& position,
                      const CheckpointContent& content, int64_t keep) {
+  remove_unfinished(run);
   AtomicFolder folder(checkpoint_folder(run, position.step));
   for (const auto& [name, weights] : content.models) {
     fs::create_directories(folder.path() / name);
