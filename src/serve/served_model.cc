@@ -119,9 +119,9 @@ void ServedModel::check(const Request& request) const {
   if (prompt >= context_)
     fail_usage("the prompt has {} tokens, the context holds {}; shorten it", prompt, context_);
   for (const int32_t token : request.prompt)
-    if (token < 0 || token >= model_->config().vocab_size)
+    if (token < 0 || token >= tokenizer_.vocab_size())  // the model may have more rows
       fail_usage("token {} of the prompt is outside of the vocabulary of {}", token,
-                 model_->config().vocab_size);
+                 tokenizer_.vocab_size());
   check_sampling(request.sampling, tokenizer_.vocab_size());
 }
 
