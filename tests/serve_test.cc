@@ -1,5 +1,6 @@
 // minke serve, through the program.
 
+#include "raw_client.h"
 #include "serve_program.h"
 
 #include "api/client.h"
@@ -180,12 +181,26 @@ TEST_F(ServeProgram, WrongRequestsAreToldAndTheNextOneWorks) {
              400);
   EXPECT_EQ(client().Get("/v1/nothing")->status, 404);
   EXPECT_EQ(client().Get("/v1/chat/completions")->status, 405);
+  RawClient bare(port_);  // no header says that there is a body
+  bare.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_NE(bare.read("\r\n").find("HTTP/1.1 400"), std::string::npos);
   EXPECT_EQ(client().Get("/../../etc/passwd")->status, 404);
   httplib::Client half("127.0.0.1", port_);  // promises a body that never comes
   const auto late = half.Post(path, {{"Content-Length", "100"}}, "{", "application/json");
   ASSERT_TRUE(late);
   EXPECT_EQ(late->status, 408);
   EXPECT_EQ(post(path, chat("ships", 2)).status, 200);
+}
+
+// Ids between the tokenizer's last and the embedding's are nobody's.
+TEST_F(ServeProgram, IdsOfPaddingAreRefused) {
+  start();
+  for (const bool echo : {false, true})
+    for (const int id : {1000, 1023, 1024}) {
+      const Value body = {{"prompt", {5, id}}, {"echo", echo}, {"repetition_penalty", 1.1}};
+      EXPECT_EQ(post("/v1/completions", body).status, 400) << body;
+    }
+  EXPECT_EQ(post("/v1/completions", Value{{"prompt", {5, 999}}}).status, 200);
 }
 
 TEST_F(ServeProgram, KeysLimitsAndOrigins) {
@@ -203,8 +218,17 @@ TEST_F(ServeProgram, KeysLimitsAndOrigins) {
   EXPECT_EQ(refused, 2);
   EXPECT_TRUE(client().Post(path, first, body, "application/json")->has_header("Retry-After"));
   EXPECT_EQ(post(path, body, {{"X-Api-Key", "secret-two"}}).status, 200);
-  const auto preflight = client().Options(path, {{"Origin", "http://a.example"}});
+  EXPECT_EQ(client().Get("/v1/models", {{"Authorization", "bearer secret-one"}})->status, 200)
+      << "only POSTs count, and the scheme's case does not";
+  const auto preflight = client().Options(
+      path, {{"Origin", "http://a.example"},
+             {"Access-Control-Request-Headers", "x-stainless-os, anthropic-beta"}});
   EXPECT_EQ(preflight->get_header_value("Access-Control-Allow-Origin"), "http://a.example");
+  EXPECT_EQ(preflight->get_header_value("Access-Control-Allow-Headers"),
+            "x-stainless-os, anthropic-beta");
+  const auto stranger = client().Options(
+      path, {{"Origin", "http://b.example"}, {"Access-Control-Request-Headers", "x"}});
+  EXPECT_FALSE(stranger->has_header("Access-Control-Allow-Headers"));
   stop();
   start();
   EXPECT_EQ(post(path, body, {{"Origin", "http://b.example"}}).status, 403);

@@ -15,9 +15,6 @@ struct AnswerEvent {
   TokenEvent event;
 };
 
-// The client has hung up.
-struct ClientGone {};
-
 // Not thread-safe.
 class Job {
  public:
