@@ -192,6 +192,21 @@ TEST_F(ServeProgram, WrongRequestsAreToldAndTheNextOneWorks) {
   EXPECT_EQ(post(path, chat("ships", 2)).status, 200);
 }
 
+TEST_F(ServeProgram, AnswersOfOneRequestAreLimited) {
+  start("run --max-sequences 2");
+  const auto ask = [this](size_t prompts, int n, size_t tokens) {
+    const std::vector<int> prompt(tokens, 5);
+    const Value body = {{"prompt", std::vector(prompts, prompt)}, {"n", n}, {"max_tokens", 2}};
+    return post("/v1/completions", body);
+  };
+  EXPECT_EQ(ask(17, 16, 1).status, 422);
+  EXPECT_EQ(ask(160, 1, 2000).status, 422);
+  const Answer many = ask(16, 2, 3);  // more than the engine is given at once
+  ASSERT_EQ(many.status, 200);
+  EXPECT_EQ(many.json["choices"].size(), 32u);
+  EXPECT_EQ(many.json["usage"]["completion_tokens"], 64);
+}
+
 // Ids between the tokenizer's last and the embedding's are nobody's.
 TEST_F(ServeProgram, IdsOfPaddingAreRefused) {
   start();
@@ -241,7 +256,11 @@ TEST_F(ServeProgram, AFullQueueRefusesAndTheEndIsOrderly) {
   std::vector<std::thread> others;
   std::atomic<int> refused = 0;
   for (int i = 0; i < 12; ++i)
-    others.emplace_back([&] { refused += post("/completions", chat("x")).status == 429; });
+    others.emplace_back([&] {
+      const int status = post("/v1/chat/completions", chat("x")).status;
+      EXPECT_TRUE(status == 200 || status == 429) << status;
+      refused += status == 429;
+    });
   for (std::thread& other : others) other.join();
   const auto burst = [&] {
     Value body = {{"prompt", "ships"}, {"max_tokens", 1800}, {"logit_bias", Value::object()}};
