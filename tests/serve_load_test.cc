@@ -67,16 +67,22 @@ TEST_F(ServeLoad, AtTheEndOpenAnswersAreFinished) {
 }
 
 TEST_F(ServeLoad, TheEndDoesNotWaitForEver) {
-  start("run --drain 0.2");
-  RawClient open(port_);
+  start("run --drain 0.2 --max-sequences 1");
+  RawClient open(port_), whole(port_);
   Value body = streamed(1900);
   body["n"] = 16;
   open.post(chats, body.dump());
   EXPECT_TRUE(comes_true([this] { return runs(1); }));
+  body["stream"] = false;
+  whole.post(chats, body.dump());
+  EXPECT_TRUE(comes_true([this] { return metric("minke_queue_requests{model=\"run\"}") == 1; }));
   const double begin = now_seconds();
   EXPECT_EQ(stop(), 0);
   EXPECT_LT(now_seconds() - begin, 5);
   EXPECT_EQ(open.read().find("[DONE]"), std::string::npos);
+  const std::string refused = whole.read();
+  EXPECT_NE(refused.find("HTTP/1.1 503"), std::string::npos) << refused.substr(0, 200);
+  EXPECT_NE(refused.find("about to end"), std::string::npos) << refused.substr(0, 200);
 }
 
 // Connections come and go: what they took must not stay.

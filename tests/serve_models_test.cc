@@ -55,6 +55,7 @@ TEST_F(ServeModels, AreLoadedOnDemandWithinTheMemory) {
         fmt::format("[[model]]\nname = \"{0}\"\npath = \"{0}\"\ncache_tokens = 1000000\n", name);
   }
   file += "[[model]]\nname = \"gone\"\npath = \"gone\"\n";
+  file += "[[model]]\nname = \"huge\"\npath = \"a\"\ncache_tokens = 9000000\n";
   file +=
       "[aliases]\n\"gpt-4o\" = \"b\"\n\"deepseek-reasoner\" = {model = \"c\", thinking = true}\n";
   write_file(folder_ / "models.toml", file);
@@ -74,12 +75,14 @@ TEST_F(ServeModels, AreLoadedOnDemandWithinTheMemory) {
   EXPECT_FALSE(plain.json["choices"][0]["message"].contains("reasoning_content"));
   EXPECT_EQ(plain.json["model"], "deepseek-chat");
   EXPECT_EQ(ask("d").status, 404);
-  EXPECT_GE(ask("gone").status, 400);
+  EXPECT_EQ(ask("gone").status, 500);
+  EXPECT_EQ(ask("huge").status, 503);
+  EXPECT_EQ(loaded(), Names({"a", "c"})) << "nothing is unloaded for what can never fit";
   EXPECT_EQ(ask("b").status, 200);
   Names listed;
   const Value models = Value::parse(client().Get("/v1/models")->body);
   for (const Value& model : models["data"]) listed.insert(model["id"]);
-  EXPECT_EQ(listed, Names({"a", "b", "c", "gone", "gpt-4o", "deepseek-reasoner"}));
+  EXPECT_EQ(listed, Names({"a", "b", "c", "gone", "huge", "gpt-4o", "deepseek-reasoner"}));
 }
 
 TEST_F(ServeModels, OneThatAnswersIsNotUnloaded) {

@@ -38,6 +38,21 @@ TEST_F(ServeRough, WhoHangsUpFreesItsPages) {
   expect_service();
 }
 
+TEST_F(ServeRough, HangingUpIsNoFault) {
+  start();
+  RawClient client(port_);
+  Value body = chat("ships and whales", 1900);
+  body.update({{"n", 16}, {"logit_bias", {{"1", -100}}}});
+  client.post(chats, body.dump());
+  EXPECT_TRUE(comes_true([this] { return generated() > 10; }));
+  client.hang_up();
+  const auto requests = [this](int status) {
+    return metric(fmt::format("minke_requests_total{{path=\"{}\",status=\"{}\"}}", chats, status));
+  };
+  EXPECT_TRUE(comes_true([&] { return requests(499) == 1; }));
+  EXPECT_EQ(requests(500), -1);
+}
+
 TEST_F(ServeRough, WhoDoesNotReadIsCutOff) {
   start("run --write-timeout 0.5");
   RawClient client(port_, 2048);

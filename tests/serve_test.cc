@@ -1,5 +1,6 @@
 // minke serve, through the program.
 
+#include "raw_client.h"
 #include "serve_program.h"
 
 #include "api/client.h"
@@ -180,12 +181,41 @@ TEST_F(ServeProgram, WrongRequestsAreToldAndTheNextOneWorks) {
              400);
   EXPECT_EQ(client().Get("/v1/nothing")->status, 404);
   EXPECT_EQ(client().Get("/v1/chat/completions")->status, 405);
+  RawClient bare(port_);  // no header says that there is a body
+  bare.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_NE(bare.read("\r\n").find("HTTP/1.1 400"), std::string::npos);
   EXPECT_EQ(client().Get("/../../etc/passwd")->status, 404);
   httplib::Client half("127.0.0.1", port_);  // promises a body that never comes
   const auto late = half.Post(path, {{"Content-Length", "100"}}, "{", "application/json");
   ASSERT_TRUE(late);
   EXPECT_EQ(late->status, 408);
   EXPECT_EQ(post(path, chat("ships", 2)).status, 200);
+}
+
+TEST_F(ServeProgram, AnswersOfOneRequestAreLimited) {
+  start("run --max-sequences 2");
+  const auto ask = [this](size_t prompts, int n, size_t tokens) {
+    const std::vector<int> prompt(tokens, 5);
+    const Value body = {{"prompt", std::vector(prompts, prompt)}, {"n", n}, {"max_tokens", 2}};
+    return post("/v1/completions", body);
+  };
+  EXPECT_EQ(ask(17, 16, 1).status, 422);
+  EXPECT_EQ(ask(160, 1, 2000).status, 422);
+  const Answer many = ask(16, 2, 3);  // more than the engine is given at once
+  ASSERT_EQ(many.status, 200);
+  EXPECT_EQ(many.json["choices"].size(), 32u);
+  EXPECT_EQ(many.json["usage"]["completion_tokens"], 64);
+}
+
+// Ids between the tokenizer's last and the embedding's are nobody's.
+TEST_F(ServeProgram, IdsOfPaddingAreRefused) {
+  start();
+  for (const bool echo : {false, true})
+    for (const int id : {1000, 1023, 1024}) {
+      const Value body = {{"prompt", {5, id}}, {"echo", echo}, {"repetition_penalty", 1.1}};
+      EXPECT_EQ(post("/v1/completions", body).status, 400) << body;
+    }
+  EXPECT_EQ(post("/v1/completions", Value{{"prompt", {5, 999}}}).status, 200);
 }
 
 TEST_F(ServeProgram, KeysLimitsAndOrigins) {
@@ -203,8 +233,17 @@ TEST_F(ServeProgram, KeysLimitsAndOrigins) {
   EXPECT_EQ(refused, 2);
   EXPECT_TRUE(client().Post(path, first, body, "application/json")->has_header("Retry-After"));
   EXPECT_EQ(post(path, body, {{"X-Api-Key", "secret-two"}}).status, 200);
-  const auto preflight = client().Options(path, {{"Origin", "http://a.example"}});
+  EXPECT_EQ(client().Get("/v1/models", {{"Authorization", "bearer secret-one"}})->status, 200)
+      << "only POSTs count, and the scheme's case does not";
+  const auto preflight = client().Options(
+      path, {{"Origin", "http://a.example"},
+             {"Access-Control-Request-Headers", "x-stainless-os, anthropic-beta"}});
   EXPECT_EQ(preflight->get_header_value("Access-Control-Allow-Origin"), "http://a.example");
+  EXPECT_EQ(preflight->get_header_value("Access-Control-Allow-Headers"),
+            "x-stainless-os, anthropic-beta");
+  const auto stranger = client().Options(
+      path, {{"Origin", "http://b.example"}, {"Access-Control-Request-Headers", "x"}});
+  EXPECT_FALSE(stranger->has_header("Access-Control-Allow-Headers"));
   stop();
   start();
   EXPECT_EQ(post(path, body, {{"Origin", "http://b.example"}}).status, 403);
@@ -217,7 +256,11 @@ TEST_F(ServeProgram, AFullQueueRefusesAndTheEndIsOrderly) {
   std::vector<std::thread> others;
   std::atomic<int> refused = 0;
   for (int i = 0; i < 12; ++i)
-    others.emplace_back([&] { refused += post("/completions", chat("x")).status == 429; });
+    others.emplace_back([&] {
+      const int status = post("/v1/chat/completions", chat("x")).status;
+      EXPECT_TRUE(status == 200 || status == 429) << status;
+      refused += status == 429;
+    });
   for (std::thread& other : others) other.join();
   const auto burst = [&] {
     Value body = {{"prompt", "ships"}, {"max_tokens", 1800}, {"logit_bias", Value::object()}};

@@ -9,7 +9,7 @@ namespace minke {
 namespace {
 
 constexpr int64_t most_tokens = int64_t{1} << 32;
-constexpr int64_t most_prompts = 256;  // of one request
+constexpr int64_t most_prompts = 256;  // of one request, and answers to all of them
 constexpr int64_t most_inputs = 2048;  // to embed, OpenAI's
 constexpr int64_t most_stops = 16;
 constexpr int64_t most_bias = 1024;
@@ -112,6 +112,9 @@ CompletionRequestBody parse_completion_request(const Json& json) {
   CompletionRequestBody request;
   parse_text_request(body, request);
   request.prompts = parse_inputs(body, "prompt", most_prompts);
+  if (static_cast<int64_t>(request.prompts.size()) * request.n > most_prompts)
+    refuse_value("n", "{} prompts with {} answers each; at most {} answers in all",
+                 request.prompts.size(), request.n, most_prompts);
   request.suffix = body.string("suffix");
   request.echo = body.boolean("echo").value_or(false);
   request.top_logprobs = body.integer("logprobs", 0, most_top_logprobs).value_or(-1);

@@ -36,9 +36,9 @@ uint64_t Engine::submit(Request request) {
         "longer context",
         prompt, limit);
   for (const int32_t token : request.prompt)
-    if (token < 0 || token >= model_.config().vocab_size)
+    if (token < 0 || token >= tokenizer_.vocab_size())  // the model may have more rows
       fail_usage("token {} of the prompt is outside of the vocabulary of {}", token,
-                 model_.config().vocab_size);
+                 tokenizer_.vocab_size());
   if (request.prompt_log_probabilities && spare_logits() < 1)
     fail_usage("the model was loaded without room for a prompt's log-probabilities");
   const int64_t left = limit - prompt;

@@ -420,6 +420,13 @@ TEST(Engine, ImpossibleRequestsAreErrors) {
   request = request_of(5, 1);
   request.sampling.temperature = -1;
   EXPECT_THROW(fixture.submit(request), Error);
+  BpeTrainer trainer({.vocab_size = 280});
+  trainer.add("the whale and the sea, the whale and the ships in the sea");
+  const Tokenizer smaller(trainer.train());  // than the model's embedding
+  Engine padded(*fixture.model, smaller, {});
+  request = request_of(5, 1);
+  request.prompt[2] = smaller.vocab_size();
+  EXPECT_THROW(padded.submit(request), Error);
   EngineOptions many;
   many.max_sequences = 1000;
   EXPECT_THROW(Engine(*fixture.model, tokenizer(), many), Error);

@@ -50,7 +50,8 @@ Sampler::Sampler(const SamplingOptions& options, std::span<const int32_t> prompt
     : options_(options), vocab_size_(static_cast<size_t>(vocab_size)) {
   check_sampling(options, vocab_size);
   if (options_.repetition_penalty != 1)
-    for (const int32_t token : prompt) seen_[token] = true;
+    for (const int32_t token : prompt)
+      if (token < vocab_size) seen_[token] = true;
 }
 
 void Sampler::accept(int32_t token) {

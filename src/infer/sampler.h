@@ -40,6 +40,7 @@ struct TokenLogProbability {
 // tried. Not thread-safe.
 class Sampler {
  public:
+  // Tokens of the prompt beyond the vocabulary count for no penalty.
   Sampler(const SamplingOptions& options, std::span<const int32_t> prompt, int64_t vocab_size);
 
   // The token at this position of the answer, counted from 0. Logits beyond the vocabulary's last

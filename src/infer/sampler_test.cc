@@ -99,6 +99,15 @@ TEST(Sampler, MaskBiasAndPenaltiesChangeTheChoice) {
   EXPECT_EQ(repetition.choose(logits, 0, nullptr), 1);
 }
 
+TEST(Sampler, TokensBeyondTheVocabularyCountForNoPenalty) {
+  SamplingOptions options = plain();
+  options.temperature = 0;
+  options.repetition_penalty = 2;
+  const std::vector<int32_t> prompt = {1, 1 << 30};
+  Sampler sampler(options, prompt, 2);
+  EXPECT_EQ(sampler.choose(std::vector<float>{2, 3}, 0, nullptr), 0);
+}
+
 TEST(Sampler, WhatCannotBeIsAnError) {
   Sampler sampler(plain(), {}, 2);
   EXPECT_THROW(sampler.choose(std::vector<float>{0.0f, NAN}, 0, nullptr), Error);

@@ -11,6 +11,9 @@
 
 namespace minke {
 
+// Thrown where an answer is of no use any more: the client has hung up, or the server ends.
+struct ClientGone {};
+
 // Not thread-safe. Does not own the socket. Reads and writes fail at a deadline, reads also beyond
 // a number of bytes.
 class Connection : public httplib::Stream {
@@ -29,8 +32,7 @@ class Connection : public httplib::Stream {
   // So many seconds and bytes from here on.
   void allow_reading(double seconds, int64_t bytes);
   void set_write_seconds(double seconds) { write_seconds_ = seconds; }
-  // Whether reading stopped because there were more bytes than allowed, or no time was left.
-  bool has_read_too_much() const { return read_bytes_left_ <= 0; }
+  // Whether reading stopped because no time was left.
   bool is_late() const { return is_late_; }
 
   // False once the client has hung up, or stopped to read.

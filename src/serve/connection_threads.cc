@@ -2,17 +2,32 @@
 
 #include <thread>
 
+#include "base/log.h"
+
 namespace minke {
 namespace {
+
 thread_local bool overloaded = false;
+
+// What escapes a thread would end the process.
+void run(const std::function<void()>& job) {
+  try {
+    job();
+  } catch (const std::exception& e) {
+    error("a connection ended: {}", e.what());
+  } catch (...) {
+    error("a connection ended by an unknown exception");
+  }
 }
+
+}  // namespace
 
 bool is_overloaded() { return overloaded; }
 
 void ConnectionThreads::enqueue(std::function<void()> job) {
   if (start(job)) return;
   overloaded = true;
-  job();
+  run(job);
   overloaded = false;
 }
 
@@ -21,7 +36,7 @@ bool ConnectionThreads::start(const std::function<void()>& job) {
   if (running_ >= most_) return false;
   try {
     std::thread([this, job] {
-      job();
+      run(job);
       const std::lock_guard end(mutex_);
       --running_;
       ended_.notify_all();  // with the lock: after it this object may be gone
@@ -34,6 +49,7 @@ bool ConnectionThreads::start(const std::function<void()>& job) {
 }
 
 void ConnectionThreads::shutdown() {
+  on_end_();
   std::unique_lock lock(mutex_);
   ended_.wait(lock, [this] { return running_ == 0; });
 }

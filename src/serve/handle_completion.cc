@@ -82,11 +82,17 @@ std::shared_ptr<CompletionJob> begin(Service& service, Exchange& exchange) {
   completion->job =
       std::make_unique<Job>(std::move(lease), exchange, service.options, service.metrics);
   ServedModel& model = completion->job->model();
-  constexpr int64_t default_tokens = 16;  // OpenAI's
+  constexpr int64_t default_tokens = 16;    // OpenAI's
+  constexpr int64_t most_tokens = 300'000;  // of all answers' prompts; one may fill the context
+  const int64_t limit = std::max(most_tokens, model.context());
+  int64_t tokens = 0;
   for (size_t p = 0; p < body.prompts.size(); ++p) {
     Request request = base_request(body, model);
     request.max_tokens = std::max<int64_t>(1, body.max_tokens.value_or(default_tokens));
     request.prompt = prompt_tokens(body, p, model);
+    tokens += static_cast<int64_t>(request.prompt.size()) * body.n;
+    if (tokens > limit)
+      refuse_value("prompt", "the answers' prompts have more than {} tokens in all", limit);
     request.prompt_log_probabilities =
         body.echo && completion->wants_scores() && request.prompt.size() > 1;
     for (int i = 0; i < body.n; ++i) {

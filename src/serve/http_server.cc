@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ namespace {
 constexpr size_t longest_path = 256;
 constexpr int backlog = 511;  // connections that the kernel keeps until they are accepted
 
-// What the thread is busy with.
+// What the thread is busy with: the library hands its handlers no context of ours.
 struct Current {
   Connection* connection = nullptr;
   std::string path;  // of the route; "" for none
@@ -80,7 +81,15 @@ HttpServer::HttpServer(const ServeOptions& options) : options_(options) {
   if (!options.certificate.empty())
     tls_ = std::make_unique<TlsContext>(options.certificate, options.private_key);
   const auto threads = static_cast<size_t>(options.connections);
-  new_task_queue = [threads] { return new ConnectionThreads(threads); };
+  new_task_queue = [this, threads] {
+    return new ConnectionThreads(threads, [this] { end_accepting(); });
+  };
+  // Not the library's SO_REUSEPORT, with which a second server would share the port.
+  set_socket_options([](socket_t socket) {
+    const int yes = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
+  // Only what the header Keep-Alive says; serve_connection() keeps to it.
   set_keep_alive_timeout(static_cast<time_t>(options.idle_seconds));
   set_keep_alive_max_count(1 << 20);
   set_tcp_nodelay(true);
@@ -89,18 +98,20 @@ HttpServer::HttpServer(const ServeOptions& options) : options_(options) {
         request.has_header("Content-Length") || request.has_header("Transfer-Encoding");
     current.connection->allow_reading(options_.read_seconds,
                                       options_.body_bytes + options_.header_bytes);
-    // A POST that the table has goes on to where its body is read.
-    if (request.method == "POST") {
+    // A POST that the table has goes on to where its body is read. Without one of the headers the
+    // body is empty (RFC 9112, section 6.3); the library would read until the client hangs up.
+    if (request.method == "POST" && has_body) {
       const auto found = routes_.find(request.path);
       if (found != routes_.end() && found->second.contains("POST"))
         return HandlerResponse::Unhandled;
     }
     current.connection->must_close |= has_body;
-    route(request, response, nullptr);
+    answer(request, response, nullptr);
     return HandlerResponse::Handled;
   });
-  Post(".*", [this](const httplib::Request& request, httplib::Response& response,
-                    const httplib::ContentReader& content) { route(request, response, &content); });
+  Post(".*",
+       [this](const httplib::Request& request, httplib::Response& response,
+              const httplib::ContentReader& content) { answer(request, response, &content); });
   set_logger([](const httplib::Request&, const httplib::Response& response) {
     current.status = response.status;
   });
@@ -137,11 +148,24 @@ int HttpServer::bind() {
   return port;
 }
 
-void HttpServer::serve() { listen_after_bind(); }
+void HttpServer::serve() {
+  listen_after_bind();
+  if (has_failed_)
+    fail("the system gives no more connections on {}; see the kernel's log for what is short",
+         options_.host);
+}
+
+// The library's loop ends when it is told to, or where accept() fails in a way that it does not
+// know; then it has closed the socket already.
+void HttpServer::end_accepting() {
+  if (is_stopping_.exchange(true)) return;
+  svr_sock_ = INVALID_SOCKET;
+  has_failed_ = true;
+}
 
 void HttpServer::stop() {
   is_stopping_ = true;
-  httplib::Server::stop();
+  if (svr_sock_ != INVALID_SOCKET) httplib::Server::stop();
 }
 
 bool HttpServer::process_and_close_socket(socket_t socket) {
@@ -158,7 +182,12 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
   }
   SSL* tls = tls_ ? SSL_new(tls_->owner.get()) : nullptr;
   Connection connection(socket, tls, is_aborted_, watch_);
-  if (!tls || connection.shake_hands(options_.read_seconds)) serve_connection(connection);
+  try {
+    if (!tls || connection.shake_hands(options_.read_seconds)) serve_connection(connection);
+  } catch (const std::exception& e) {  // not of a handler: those are answered
+    error("a connection ended: {}", e.what());
+  }
+  current = {};
   if (tls) {
     SSL_shutdown(tls);
     SSL_free(tls);
@@ -176,6 +205,7 @@ void HttpServer::serve_connection(Connection& connection) {
     const double cpu = thread_cpu_seconds();
     current = {&connection, "", now_seconds()};
     ++active_;
+    const std::shared_ptr<void> active(nullptr, [this](void*) { --active_; });
     bool is_closed = false;
     const bool is_good =
         process_request(connection, is_stopping_, is_closed, [](httplib::Request& request) {
@@ -184,13 +214,11 @@ void HttpServer::serve_connection(Connection& connection) {
           request.headers.erase("Range");
           request.ranges.clear();
         });
-    --active_;
     if (on_done && current.status != 0)
       on_done(current.path, current.status, thread_cpu_seconds() - cpu);
     if (!is_good || is_closed || is_stopping_) break;
   }
   connection.linger();
-  current = {};
 }
 
 const HttpServer::Route& HttpServer::find_route(const httplib::Request& request) const {
@@ -215,9 +243,9 @@ const HttpServer::Route& HttpServer::find_route(const httplib::Request& request)
 std::string HttpServer::client_of(const httplib::Request& request) const {
   if (options_.keys.empty()) return request.remote_addr;
   std::string given = request.get_header_value("Authorization");
-  constexpr std::string_view scheme = "Bearer ";
-  given = given.starts_with(scheme) ? given.substr(scheme.size())
-                                    : request.get_header_value("X-Api-Key");
+  constexpr std::string_view scheme = "Bearer ";  // in any case of letters (RFC 9110)
+  const bool is_bearer = ::strncasecmp(given.c_str(), scheme.data(), scheme.size()) == 0;
+  given = is_bearer ? given.substr(scheme.size()) : request.get_header_value("X-Api-Key");
   size_t found = options_.keys.size();
   for (size_t i = 0; i < options_.keys.size(); ++i)
     if (equal_in_constant_time(options_.keys[i], given)) found = i;
@@ -242,7 +270,7 @@ void HttpServer::allow_origin(const httplib::Request& request, httplib::Response
                                      [&](const std::string& o) { return o == "*" || o == origin; });
   if (is_listed) {
     response.set_header("Access-Control-Allow-Origin", origin);
-    response.set_header("Vary", "Origin");
+    response.set_header("Vary", "Origin, Access-Control-Request-Headers");
     return;
   }
   const bool is_own = authority_of(origin) == host;
@@ -264,14 +292,16 @@ void HttpServer::check_body_headers(const httplib::Request& request) const {
                    fmt::format("the body has {} bytes; at most {}", length, options_.body_bytes));
 }
 
-void HttpServer::handle(const httplib::Request& request, httplib::Response& response,
-                        const httplib::ContentReader* content, const Route*& route) {
+void HttpServer::find_and_run(const httplib::Request& request, httplib::Response& response,
+                              const httplib::ContentReader* content, const Route*& route) {
   allow_origin(request, response);
   if (request.method == "OPTIONS") {
     response.status = 204;
     response.set_header("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
-    response.set_header("Access-Control-Allow-Headers",
-                        "Authorization, Content-Type, X-Api-Key, Anthropic-Version");
+    // Clients send headers of their own (X-Stainless-..., Anthropic-Beta); none is a secret to us.
+    if (response.has_header("Access-Control-Allow-Origin"))
+      response.set_header("Access-Control-Allow-Headers",
+                          request.get_header_value("Access-Control-Request-Headers"));
     return;
   }
   route = &find_route(request);
@@ -292,13 +322,13 @@ void HttpServer::handle(const httplib::Request& request, httplib::Response& resp
           413, fmt::format("the body is cut off, or has more than {} bytes", options_.body_bytes));
     current.connection->must_close = false;
   }
-  if (route->needs_key && on_request) on_request(client);
+  if (route->needs_key && content && on_request) on_request(client);
   Exchange exchange{request, body, response, *current.connection, client, current.arrival};
   route->handler(exchange);
 }
 
-void HttpServer::route(const httplib::Request& request, httplib::Response& response,
-                       const httplib::ContentReader* content) {
+void HttpServer::answer(const httplib::Request& request, httplib::Response& response,
+                        const httplib::ContentReader* content) {
   const Route* route = nullptr;
   if (content) current.connection->must_close = true;  // until the body was read
   const auto refuse = [&](const ApiError& error) {
@@ -311,9 +341,14 @@ void HttpServer::route(const httplib::Request& request, httplib::Response& respo
                          "application/json; charset=utf-8");
   };
   try {
-    handle(request, response, content, route);
+    find_and_run(request, response, content, route);
   } catch (const ApiError& error) {
     refuse(error);
+  } catch (const ClientGone&) {
+    // 499 is for the metrics: nobody reads it.
+    refuse(current.connection->is_aborted() ? ApiError(503, "the server is about to end")
+                                            : ApiError(499, "the client has hung up"));
+    current.connection->must_close = true;
   } catch (const Error& e) {
     if (e.code() != ExitCode::usage) error("{}: {}", request.path, e.what());
     refuse(ApiError(e.code() == ExitCode::usage ? 400 : 500, e.what()));

@@ -47,14 +47,16 @@ class HttpServer : private httplib::Server {
   // Called after each answer, with the route's path ("" for none), status, and the CPU seconds that
   // the thread spent.
   std::function<void(const std::string& path, int status, double cpu_seconds)> on_done;
-  // Asked first, with a client's name: refuses by an ApiError.
+  // Asked before a POST is handled, with a client's name: refuses by an ApiError.
   std::function<void(const std::string& client)> on_request;
 
   // Listens, and returns the port. An address that cannot be had is an Error.
   int bind();
   bool is_listening() const { return is_running(); }
-  // Serves until stop().
+  // Serves until stop(). An Error if the system gives no more connections before that.
   void serve();
+  // No connections come any more though nobody called stop(); serve() waits for those it has.
+  bool has_failed() const { return has_failed_; }
   // No new connections and no further requests on old ones; open answers go on. Any thread.
   void stop();
   // After stop(): open answers are cut off.
@@ -65,14 +67,15 @@ class HttpServer : private httplib::Server {
  private:
   bool process_and_close_socket(socket_t socket) override;
   void serve_connection(Connection& connection);
-  void route(const httplib::Request& request, httplib::Response& response,
-             const httplib::ContentReader* content);
+  void end_accepting();
+  void answer(const httplib::Request& request, httplib::Response& response,
+              const httplib::ContentReader* content);
   const Route& find_route(const httplib::Request& request) const;
   std::string client_of(const httplib::Request& request) const;
   void check_body_headers(const httplib::Request& request) const;
   void allow_origin(const httplib::Request& request, httplib::Response& response) const;
-  void handle(const httplib::Request& request, httplib::Response& response,
-              const httplib::ContentReader* content, const Route*& route);
+  void find_and_run(const httplib::Request& request, httplib::Response& response,
+                    const httplib::ContentReader* content, const Route*& route);
 
   struct TlsContext;
 
@@ -81,7 +84,7 @@ class HttpServer : private httplib::Server {
   std::map<std::string, Route> below_;                          // by prefix
   std::unique_ptr<TlsContext> tls_;
   HangUpWatch watch_;
-  std::atomic<bool> is_stopping_ = false, is_aborted_ = false;
+  std::atomic<bool> is_stopping_ = false, is_aborted_ = false, has_failed_ = false;
   std::atomic<int64_t> active_ = 0;
 };
 

@@ -36,22 +36,31 @@ void Job::add(Request request, bool new_prompt) {
 void Job::enter(bool is_stream) {
   queue_ = std::make_shared<AnswerQueue>(is_stream ? stream_pause : whole_pause);
   watch_ = connection_.watch([queue = queue_] { queue->close(); });
+  entered_ = now_seconds();
   ticket_ = model().admission().enter(client_);
 }
 
-void Job::submit() {
+void Job::begin() {
   is_submitted_ = true;
-  metrics_.record_queue(now_seconds() - arrival_);
+  metrics_.record_queue(now_seconds() - entered_);
   open_ = static_cast<int>(requests_.size());
   last_tokens_.assign(requests_.size(), 0);
-  for (int i = 0; i < open_; ++i) {
+  submit_more();
+}
+
+// The engine takes requests in their order: so that others get their turn, it knows of no more of
+// this job's than it can work on at once.
+void Job::submit_more() {
+  const size_t ended = requests_.size() - static_cast<size_t>(open_);
+  const size_t end =
+      std::min(requests_.size(), ended + static_cast<size_t>(model().max_sequences()));
+  for (size_t i = ids_.size(); i < end; ++i) {
     // The engine may call this once more when the job is gone.
     requests_[i].on_tokens = [queue = queue_, i](const TokenEvent& event) {
-      queue->push(i, event);
+      queue->push(static_cast<int>(i), event);
     };
     ids_.push_back(model().submit(std::move(requests_[i])));
   }
-  requests_.clear();
 }
 
 void Job::look_around(const std::function<void()>& on_silence) {
@@ -86,7 +95,7 @@ void Job::record(int index, const AnswerPiece& piece) {
 std::optional<AnswerEvent> Job::next(const std::function<void()>& on_silence) {
   while (!is_submitted_) {
     if (ticket_->wait(tick))
-      submit();
+      begin();
     else
       look_around(on_silence);
   }
@@ -100,6 +109,9 @@ std::optional<AnswerEvent> Job::next(const std::function<void()>& on_silence) {
     record(first.key(), first.mapped());
     AnswerEvent event{first.key(), std::move(first.mapped().event)};
     if (event.event.finish == FinishReason::error) throw ApiError(500, event.event.error);
+    if (event.event.finish == FinishReason::cancelled)
+      throw ApiError(500, "the answer was cancelled");
+    if (event.event.finish != FinishReason::none) submit_more();
     return event;
   }
   ticket_.reset();

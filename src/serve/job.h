@@ -15,9 +15,6 @@ struct AnswerEvent {
   TokenEvent event;
 };
 
-// The client has hung up.
-struct ClientGone {};
-
 // Not thread-safe.
 class Job {
  public:
@@ -41,7 +38,8 @@ class Job {
   std::optional<AnswerEvent> next(const std::function<void()>& on_silence = {});
 
  private:
-  void submit();
+  void begin();
+  void submit_more();
   void look_around(const std::function<void()>& on_silence);
   void record(int index, const AnswerPiece& piece);
 
@@ -51,12 +49,13 @@ class Job {
   const ServeOptions& options_;
   ServerMetrics& metrics_;
   const double arrival_;
-  double last_sign_;  // when something was last sent
+  double last_sign_;    // when something was last sent
+  double entered_ = 0;  // when it joined the queue
   int64_t prompt_tokens_ = 0;
   std::shared_ptr<AnswerQueue> queue_;
   std::shared_ptr<void> watch_;       // for the client to hang up
   std::map<int, AnswerPiece> taken_;  // from the queue, not yet given to the caller
-  std::vector<Request> requests_;
+  std::vector<Request> requests_;     // from ids_.size() on: not yet submitted
   std::vector<uint64_t> ids_;
   std::vector<double> last_tokens_;  // when each answer got its last; 0: none yet
   int open_ = 0;

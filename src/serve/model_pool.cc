@@ -157,6 +157,18 @@ std::shared_ptr<ServedModel> ModelPool::load(Entry& entry) {
 
 void ModelPool::make_room(const Entry& wanted, int64_t bytes) {
   const int64_t budget = options_.memory_bytes ? options_.memory_bytes : machine().memory_bytes;
+  if (bytes > budget)
+    throw ApiError(503,
+                   fmt::format("the model '{}' needs {} MB and can never be loaded: all models "
+                               "together may take {} MB (--memory)",
+                               wanted.options.name, bytes >> 20, budget >> 20));
+  int64_t busy = 0;
+  for (const Entry& entry : entries_)
+    if (!entry.model || entry.model.use_count() > 1) busy += entry.bytes;
+  if (busy + bytes > budget)
+    throw ApiError(503, fmt::format("the model '{}' needs {} MB, {} of {} MB are in use; try again "
+                                    "when other answers have ended",
+                                    wanted.options.name, bytes >> 20, busy >> 20, budget >> 20));
   while (true) {
     int64_t taken = 0;
     Entry* oldest = nullptr;
@@ -166,10 +178,6 @@ void ModelPool::make_room(const Entry& wanted, int64_t bytes) {
       if (is_idle && (!oldest || entry.used < oldest->used)) oldest = &entry;
     }
     if (taken + bytes <= budget) return;
-    if (!oldest)
-      throw ApiError(503, fmt::format("the model '{}' needs {} MB, {} of {} MB are in use; try "
-                                      "again when other answers have ended",
-                                      wanted.options.name, bytes >> 20, taken >> 20, budget >> 20));
     info("unloading {}", oldest->options.name);
     oldest->model.reset();
     oldest->bytes = 0;

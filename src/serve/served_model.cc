@@ -70,7 +70,7 @@ ServedModel::~ServedModel() {
   {
     const std::lock_guard lock(mutex_);
     is_stopping_ = true;
-    for (const auto& [id, on_tokens] : open_) engine_->cancel(id);
+    for (const auto& [id, open] : open_) engine_->cancel(open.engine_id);
   }
   wake_.notify_all();
   thread_.join();
@@ -98,7 +98,7 @@ void ServedModel::recover(const std::string& reason) {
   event.finish = FinishReason::error;
   event.error = "the engine failed: " + reason;
   const std::lock_guard lock(mutex_);
-  for (const auto& [id, on_tokens] : open_) on_tokens(event);
+  for (const auto& [id, open] : open_) open.on_tokens(event);
   open_.clear();
   metrics_.add_finished(engine_->stats());
   engine_ = std::make_unique<Engine>(*model_, tokenizer_, engine_options_);
@@ -119,9 +119,9 @@ void ServedModel::check(const Request& request) const {
   if (prompt >= context_)
     fail_usage("the prompt has {} tokens, the context holds {}; shorten it", prompt, context_);
   for (const int32_t token : request.prompt)
-    if (token < 0 || token >= model_->config().vocab_size)
+    if (token < 0 || token >= tokenizer_.vocab_size())  // the model may have more rows
       fail_usage("token {} of the prompt is outside of the vocabulary of {}", token,
-                 model_->config().vocab_size);
+                 tokenizer_.vocab_size());
   check_sampling(request.sampling, tokenizer_.vocab_size());
 }
 
@@ -129,24 +129,24 @@ uint64_t ServedModel::submit(Request request) {
   const std::lock_guard lock(mutex_);
   if (is_stopping_) fail("the model is being unloaded");
   const auto on_tokens = request.on_tokens;
-  const auto id = std::make_shared<uint64_t>(0);
+  const uint64_t id = ++last_id_;
   request.on_tokens = [this, on_tokens, id](const TokenEvent& event) {
     on_tokens(event);
     if (event.finish == FinishReason::none) return;
     const std::lock_guard lock(mutex_);
-    open_.erase(*id);
+    open_.erase(id);
   };
-  *id = engine_->submit(std::move(request));
-  open_[*id] = on_tokens;
+  open_[id] = {engine_->submit(std::move(request)), on_tokens};
   has_work_ = true;
   wake_.notify_all();
-  return *id;
+  return id;
 }
 
 void ServedModel::cancel(uint64_t id) {
   const std::lock_guard lock(mutex_);
-  if (!open_.contains(id)) return;
-  engine_->cancel(id);
+  const auto open = open_.find(id);
+  if (open == open_.end()) return;
+  engine_->cancel(open->second.engine_id);
   has_work_ = true;
   wake_.notify_all();
 }

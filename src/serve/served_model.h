@@ -29,8 +29,8 @@ class ServedModel {
   const SamplingOptions& sampling() const { return sampling_; }
   const std::vector<int32_t>& stop_tokens() const { return stop_tokens_; }
   int64_t context() const { return context_; }
+  int64_t max_sequences() const { return engine_options_.max_sequences; }
   int64_t hidden_size() const { return model_->config().hidden_size; }
-  int64_t planned_bytes() const { return model_->planned_bytes(); }
 
   // Thread-safe, from here on.
   Admission& admission() { return admission_; }
@@ -68,7 +68,12 @@ class ServedModel {
   mutable std::mutex mutex_;  // for what follows
   std::condition_variable wake_;
   std::unique_ptr<Engine> engine_;
-  std::map<uint64_t, std::function<void(const TokenEvent&)>> open_;  // by the engine's id
+  struct Open {
+    uint64_t engine_id;
+    std::function<void(const TokenEvent&)> on_tokens;
+  };
+  std::map<uint64_t, Open> open_;  // by names of this model's own: a new engine's ids begin again
+  uint64_t last_id_ = 0;
   bool has_work_ = false, is_stopping_ = false;
 
   std::mutex grammar_mutex_;  // for what follows

@@ -128,8 +128,8 @@ void Server::add_routes() {
 int Server::bind() { return http_.bind(); }
 
 void Server::serve() {
-  std::thread watch([this] {
-    while (!is_stopping_ || !http_.is_listening())
+  const std::jthread watch([this] {
+    while (!http_.has_failed() && (!is_stopping_ || !http_.is_listening()))
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     http_.stop();
     const double deadline = now_seconds() + options_.drain_seconds;
@@ -139,7 +139,6 @@ void Server::serve() {
     http_.abort();
   });
   http_.serve();
-  watch.join();
 }
 
 void Server::stop() { is_stopping_ = true; }

@@ -14,7 +14,8 @@ class Server {
 
   // Listens; returns the port.
   int bind();
-  // Serves until stop(), then waits for open answers, for so long as the options say.
+  // Serves until stop(), then waits for open answers, for so long as the options say. An Error if
+  // the system gives no more connections.
   void serve();
   // Any thread.
   void stop();
