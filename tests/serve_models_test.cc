@@ -261,7 +261,8 @@ TEST_F(ServeTools, AModelThatOpensItsReasoningThinksFirst) {
   body["thinking_budget"] = budget;
   const auto expect_thought = [&](const Answer& answer) {
     ASSERT_EQ(answer.status, 200) << answer.json;
-    EXPECT_EQ(answer.json["usage"]["completion_tokens_details"]["reasoning_tokens"], budget);
+    EXPECT_EQ(answer.json["usage"]["completion_tokens_details"]["reasoning_tokens"], budget)
+        << answer.json;
     EXPECT_FALSE(answer.json["choices"][0]["message"].value("reasoning_content", "").empty());
   };
   body["tool_choice"] = "required";

@@ -132,6 +132,7 @@ ChatAnswer::ChatAnswer(const PreparedChat& chat, const Tokenizer& tokenizer)
     : tokenizer_(tokenizer),
       has_template_(chat.has_template),
       one_call_(chat.one_call),
+      at_begin_(chat.has_template && !chat.in_reasoning),
       in_reasoning_(chat.in_reasoning),
       think_begin_(tokenizer.find_special(special::think_begin)),
       think_end_(tokenizer.find_special(special::think_end)),
@@ -142,9 +143,10 @@ ChatAnswer::ChatAnswer(const PreparedChat& chat, const Tokenizer& tokenizer)
 void ChatAnswer::count(const TokenEvent& event) {
   for (const int32_t token : event.tokens) {
     ++tokens_;
-    if (has_template_ && token == think_begin_) in_reasoning_ = true;
+    if (at_begin_ && token == think_begin_) in_reasoning_ = true;
     if (token == think_end_) in_reasoning_ = false;
     reasoning_tokens_ += in_reasoning_;
+    at_begin_ &= tokenizer_.token_bytes(token).find_first_not_of(" \t\r\n") == std::string::npos;
   }
   cached_tokens_ = std::max(cached_tokens_, event.cached_tokens);
 }

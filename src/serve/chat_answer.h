@@ -54,6 +54,7 @@ class ChatAnswer {
 
   const Tokenizer& tokenizer_;
   const bool has_template_, one_call_;
+  bool at_begin_;  // where a tag opens the reasoning; later it is text, as for the parser
   bool in_reasoning_;
   std::optional<int32_t> think_begin_, think_end_;
   ChatParser parser_;
