@@ -64,7 +64,8 @@ TEST_F(PipelineTest, StagesRunOnceAndAreReported) {
   const std::string page = read_file(folder_ / "all" / "report.html");
   for (const char* text :
        {"Held-out problems", "Stages and what they cost", "held_out_problems_in_text",
-        "Learning from text", "In the text of stage text 0 of "})
+        "Learning from text", "In the text of stage text 0 of ",
+        "Of the documents of stage data 100 % are that text."})
     EXPECT_NE(page.find(text), std::string::npos) << text;
   EXPECT_NE(read_file(folder_ / "all" / "report.md").find("report-plots/plot-1.svg"),
             std::string::npos);

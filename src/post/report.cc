@@ -137,7 +137,26 @@ std::optional<int64_t> printed_number(const std::string& text, const std::string
   return is_number ? std::optional(value) : std::nullopt;
 }
 
-// What the stages that wrote text of tasks found of held-out problems in it.
+// Which share of the data that other stages prepared from a stage's file of tasks comes from it.
+std::string task_shares(const fs::path& folder, const PipelineRecord& record,
+                        const StageRecord& tasks, int64_t documents) {
+  const auto out = std::find(tasks.command.begin(), tasks.command.end(), "--out");
+  if (out == tasks.command.end() || out + 1 == tasks.command.end()) return "";
+  std::string shares;
+  for (const StageRecord& stage : record.stages) {
+    const fs::path index = folder / stage.name / "index.json";
+    const auto& words = stage.command;
+    if (std::find(words.begin(), words.end(), *(out + 1)) == words.end() || !fs::exists(index))
+      continue;
+    const auto all = printed_number(read_file(index), "documents_read");
+    if (all && *all > 0)
+      shares += fmt::format(" Of the documents of stage {} {:.0f} % are that text.", stage.name,
+                            100.0 * static_cast<double>(documents) / static_cast<double>(*all));
+  }
+  return shares;
+}
+
+// What the stages that wrote text of tasks found of held-out problems in it, and where it went.
 std::string text_findings(const fs::path& folder, const PipelineRecord& record) {
   std::string findings;
   for (const StageRecord& stage : record.stages) {
@@ -151,6 +170,8 @@ std::string text_findings(const fs::path& folder, const PipelineRecord& record) 
           " In the text of stage {} {} of {} problems have the prompt of a held-out problem that "
           "was looked for.",
           stage.name, *found, *problems);
+    if (const auto documents = printed_number(text, "documents"); found && documents)
+      findings += task_shares(folder, record, stage, *documents);
   }
   return findings;
 }
