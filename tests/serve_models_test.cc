@@ -1,7 +1,10 @@
 // minke serve with several models, with every family's layout of tool calls, and with TLS.
 
+#include <sys/stat.h>
+
 #include <set>
 
+#include "base/machine.h"
 #include "serve_program.h"
 
 namespace minke {
@@ -102,6 +105,38 @@ TEST_F(ServeModels, OneThatAnswersIsNotUnloaded) {
   long_answer.join();
   EXPECT_EQ(ask("b").status, 200);
   EXPECT_EQ(loaded(), std::set<std::string>({"b"}));
+}
+
+// Opening the model's configuration waits for a writer that never comes.
+TEST_F(ServeModels, ALoadHoldsUpNobody) {
+  copy_model("a");
+  copy_model("slow");
+  fs::remove(folder_ / "slow/config.json");
+  ASSERT_EQ(::mkfifo((folder_ / "slow/config.json").c_str(), 0600), 0);
+  write_file(folder_ / "models.toml",
+             "[[model]]\nname = \"a\"\npath = \"a\"\n"
+             "[[model]]\nname = \"slow\"\npath = \"slow\"\n");
+  start("--models models.toml --answer-timeout 2 --drain 0");
+  std::thread late([&] { EXPECT_EQ(ask("slow").status, 503); });
+  Value body = chat("ships");
+  body["model"] = "slow";
+  httplib::Client impatient = client();
+  impatient.set_read_timeout(0, 200000);
+  EXPECT_FALSE(impatient.Post("/v1/chat/completions", body.dump(), "application/json"));
+  EXPECT_TRUE(comes_true([&] {
+    return metric("minke_requests_total{path=\"/v1/chat/completions\",status=\"499\"}") == 1;
+  }));
+  EXPECT_EQ(ask("a").status, 200);
+  late.join();
+  const double before = now_seconds();
+  EXPECT_EQ(stop(), 1) << "the load never ends";
+  EXPECT_LT(now_seconds() - before, 20);
+  spawn("slow");
+  EXPECT_TRUE(comes_true([&] { return fs::exists(folder_ / "log"); }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  const double first = now_seconds();
+  EXPECT_EQ(stop(), 1);
+  EXPECT_LT(now_seconds() - first, 2);
 }
 
 TEST_F(ServeModels, AFileThatIsWrongIsTold) {

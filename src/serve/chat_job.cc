@@ -20,7 +20,7 @@ std::shared_ptr<ChatJob> begin_chat(Service& service, Exchange& exchange, ChatRe
   auto chat = std::make_shared<ChatJob>();
   chat->body = std::move(body);
   chat->hold = service.limits.hold(exchange.client);
-  ModelPool::Lease lease = service.pool.acquire(chat->body.model);
+  ModelPool::Lease lease = acquire_model(service, exchange, chat->body.model);
   chat->head = {new_id(id_prefix), lease.name, std::time(nullptr)};
   chat->chat = prepare_chat(chat->body, *lease.model, lease.thinking);
   chat->job = std::make_unique<Job>(std::move(lease), exchange, service.options, service.metrics);

@@ -77,7 +77,7 @@ std::shared_ptr<CompletionJob> begin(Service& service, Exchange& exchange) {
   completion->body = parse_completion_request(parse_body(exchange.body));
   const CompletionRequestBody& body = completion->body;
   completion->hold = service.limits.hold(exchange.client);
-  ModelPool::Lease lease = service.pool.acquire(body.model);
+  ModelPool::Lease lease = acquire_model(service, exchange, body.model);
   completion->head = {new_id("cmpl-"), lease.name, std::time(nullptr)};
   completion->job =
       std::make_unique<Job>(std::move(lease), exchange, service.options, service.metrics);

@@ -32,7 +32,7 @@ void normalize(std::vector<float>& embedding) {
 void handle_embeddings(Service& service, Exchange& exchange) {
   const EmbeddingRequestBody body = parse_embedding_request(parse_body(exchange.body));
   const auto hold = service.limits.hold(exchange.client);
-  ModelPool::Lease lease = service.pool.acquire(body.model);
+  ModelPool::Lease lease = acquire_model(service, exchange, body.model);
   const std::string name = lease.name;
   Job job(std::move(lease), exchange, service.options, service.metrics);
   const int64_t size = job.model().hidden_size();

@@ -12,7 +12,7 @@ void handle_tokenize(Service& service, Exchange& exchange) {
   for (const char* name : {"content", "prompt", "text"})
     if (!text) text = body.string(name);
   if (!text) refuse_form("content", "content is missing");
-  const auto lease = service.pool.acquire(body.string("model").value_or(""));
+  const auto lease = acquire_model(service, exchange, body.string("model").value_or(""));
   const Tokenizer& tokenizer = lease.model->tokenizer();
   EncodeOptions options;
   options.add_bos = body.boolean("add_special").value_or(false) && tokenizer.adds_bos();
@@ -26,7 +26,7 @@ void handle_detokenize(Service& service, Exchange& exchange) {
   const Json json = parse_body(exchange.body);
   const Fields body(json, "");
   body.require("tokens");
-  const auto lease = service.pool.acquire(body.string("model").value_or(""));
+  const auto lease = acquire_model(service, exchange, body.string("model").value_or(""));
   const Tokenizer& tokenizer = lease.model->tokenizer();
   std::vector<int32_t> tokens;
   for (const Json& token : *body.list("tokens")) {

@@ -1,18 +1,9 @@
 #pragma once
 // The paths of the interface.
 
-#include "serve/http_server.h"
-#include "serve/model_pool.h"
+#include "serve/service.h"
 
 namespace minke {
-
-// What handlers work with; all of it outlives them.
-struct Service {
-  const ServeOptions& options;
-  ModelPool& pool;
-  ServerMetrics& metrics;
-  ClientLimits& limits;
-};
 
 // POST /chat/completions
 void handle_chat(Service& service, Exchange& exchange);

@@ -67,10 +67,8 @@ void Job::look_around(const std::function<void()>& on_silence) {
   const bool is_gone = queue_->is_closed() || connection_.is_aborted();
   if (is_gone || (taken_.empty() && !connection_.is_open())) throw ClientGone{};
   if (queue_->has_overflown()) throw ApiError(503, "the answer was not read fast enough");
+  check_answer_time(arrival_, options_);
   const double now = now_seconds();
-  if (now - arrival_ > options_.answer_seconds)
-    throw ApiError(503,
-                   fmt::format("the answer took more than {} seconds", options_.answer_seconds));
   if (!on_silence || now - last_sign_ < options_.keep_alive_seconds) return;
   last_sign_ = now;
   on_silence();

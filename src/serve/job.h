@@ -4,8 +4,7 @@
 
 #include "serve/answer_queue.h"
 #include "serve/connection.h"
-#include "serve/http_server.h"
-#include "serve/model_pool.h"
+#include "serve/service.h"
 
 namespace minke {
 

@@ -119,24 +119,46 @@ ModelPool::Entry& ModelPool::find(const std::string& name, std::optional<bool>& 
                  "model");
 }
 
-ModelPool::Lease ModelPool::acquire(const std::string& name) {
+ModelPool::~ModelPool() {
+  for (const Entry& entry : entries_)
+    if (entry.loading.valid()) entry.loading.wait();
+}
+
+ModelPool::Lease ModelPool::acquire(const std::string& name,
+                                    const std::function<void()>& look_around) {
   Lease lease;
   Entry& entry = find(name, lease.thinking);
   lease.name = name.empty() ? entry.options.name : name;
-  const std::lock_guard loading(entry.loading);
-  {
-    const std::lock_guard lock(mutex_);
-    entry.used = now_seconds();
-    lease.model = entry.model;
-  }
-  if (!lease.model) lease.model = load(entry);
+  lease.model = loaded(entry, look_around);
   const auto& chat_template = lease.model->chat_template();
   if (!chat_template || !chat_template->can_think()) lease.thinking.reset();
   return lease;
 }
 
+// A model that was unloaded again before its load's end was noticed is loaded once more.
+std::shared_ptr<ServedModel> ModelPool::loaded(Entry& entry,
+                                               const std::function<void()>& look_around) {
+  constexpr std::chrono::milliseconds tick(100);
+  while (true) {
+    std::shared_future<void> loading;
+    {
+      const std::lock_guard lock(mutex_);
+      entry.used = now_seconds();
+      if (entry.model) return entry.model;
+      const auto has_ended = [&] {
+        return entry.loading.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+      };
+      if (!entry.loading.valid() || has_ended())
+        entry.loading = std::async(std::launch::async, [this, &entry] { load(entry); });
+      loading = entry.loading;
+    }
+    while (loading.wait_for(tick) != std::future_status::ready) look_around();
+    loading.get();
+  }
+}
+
 // The plan is known once the files are open; the bytes are set aside before they are taken.
-std::shared_ptr<ServedModel> ModelPool::load(Entry& entry) {
+void ModelPool::load(Entry& entry) {
   const int64_t bytes = ServedModel::plan_bytes(entry.options);
   {
     const std::lock_guard lock(mutex_);
@@ -146,8 +168,7 @@ std::shared_ptr<ServedModel> ModelPool::load(Entry& entry) {
   try {
     auto model = std::make_shared<ServedModel>(entry.options, options_.queue, metrics_);
     const std::lock_guard lock(mutex_);
-    entry.model = model;
-    return model;
+    entry.model = std::move(model);
   } catch (...) {
     const std::lock_guard lock(mutex_);
     entry.bytes = 0;

@@ -1,6 +1,8 @@
 #pragma once
 // The models that can be asked for, loaded when they are, within the memory that is granted.
 
+#include <functional>
+#include <future>
 #include <list>
 
 #include "serve/served_model.h"
@@ -11,6 +13,8 @@ namespace minke {
 class ModelPool {
  public:
   ModelPool(const ServeOptions& options, ServerMetrics& metrics);
+  // Waits for loads under way.
+  ~ModelPool();
 
   struct Lease {
     std::shared_ptr<ServedModel> model;  // stays loaded as long as this is held
@@ -19,7 +23,9 @@ class ModelPool {
   };
   // Loads the model if it is not; least recently used ones that nobody holds are unloaded for it.
   // "" is the first model. An unknown name is an ApiError of 404, too little memory one of 503.
-  Lease acquire(const std::string& name);
+  // look_around is called again and again while the model is loaded; when it throws, the load goes
+  // on for others.
+  Lease acquire(const std::string& name, const std::function<void()>& look_around);
   // All names, aliases too.
   std::vector<std::string> names() const;
   std::vector<ServerMetrics::ModelState> states();
@@ -28,14 +34,15 @@ class ModelPool {
  private:
   struct Entry {
     ServedModelOptions options;
-    std::mutex loading;  // held while the model is loaded
     std::shared_ptr<ServedModel> model;
-    int64_t bytes = 0;  // that it takes, or that are set aside for it
-    double used = 0;    // when it was last asked for
+    int64_t bytes = 0;                 // that it takes, or that are set aside for it
+    double used = 0;                   // when it was last asked for
+    std::shared_future<void> loading;  // the last load, in a thread of its own
   };
 
   Entry& find(const std::string& name, std::optional<bool>& thinking);
-  std::shared_ptr<ServedModel> load(Entry& entry);
+  std::shared_ptr<ServedModel> loaded(Entry& entry, const std::function<void()>& look_around);
+  void load(Entry& entry);
   void make_room(const Entry& entry, int64_t bytes);
 
   const ServeOptions options_;

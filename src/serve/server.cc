@@ -48,7 +48,7 @@ Server::Server(ServeOptions options)
   };
   http_.on_request = [this](const std::string& client) { limits_.count(client); };
   add_routes();
-  pool_.acquire("");
+  pool_.acquire("", [] {});
 }
 
 Server::~Server() = default;
