@@ -69,6 +69,14 @@ TEST_F(ServeModels, AreLoadedOnDemandWithinTheMemory) {
   ASSERT_EQ(b.status, 200) << b.json;
   EXPECT_EQ(loaded(), Names({"a", "b"}));
   EXPECT_EQ(ask("").json["model"], "a");
+  std::atomic<bool> has_ended = false;
+  std::thread scraper([&] {
+    for (double last = 0; !has_ended;) {
+      const double tokens = metric("minke_generated_tokens_total");
+      EXPECT_GE(tokens, last);
+      last = tokens;
+    }
+  });
   EXPECT_EQ(ask("c").status, 200);
   EXPECT_EQ(loaded(), Names({"a", "c"})) << "the one least recently used makes room";
   EXPECT_EQ(ask("gpt-4o").json["choices"], b.json["choices"]);
@@ -86,6 +94,8 @@ TEST_F(ServeModels, AreLoadedOnDemandWithinTheMemory) {
   const Value models = Value::parse(client().Get("/v1/models")->body);
   for (const Value& model : models["data"]) listed.insert(model["id"]);
   EXPECT_EQ(listed, Names({"a", "b", "c", "gone", "huge", "gpt-4o", "deepseek-reasoner"}));
+  has_ended = true;
+  scraper.join();
 }
 
 TEST_F(ServeModels, OneThatAnswersIsNotUnloaded) {

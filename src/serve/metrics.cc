@@ -19,16 +19,6 @@ std::string single(const std::string& name, const char* type, const std::string&
   return head(name, type, help) + fmt::format("{} {}\n", name, value);
 }
 
-void add(EngineStats& sum, const EngineStats& more) {
-  sum.prompt_tokens += more.prompt_tokens;
-  sum.cached_prompt_tokens += more.cached_prompt_tokens;
-  sum.generated_tokens += more.generated_tokens;
-  sum.drafted_tokens += more.drafted_tokens;
-  sum.accepted_tokens += more.accepted_tokens;
-  sum.preemptions += more.preemptions;
-  sum.steps += more.steps;
-}
-
 std::string label_value(const std::string& text) {
   std::string escaped;
   for (const char c : text) {
@@ -39,6 +29,16 @@ std::string label_value(const std::string& text) {
 }
 
 }  // namespace
+
+void add_counters(EngineStats& sum, const EngineStats& more) {
+  sum.prompt_tokens += more.prompt_tokens;
+  sum.cached_prompt_tokens += more.cached_prompt_tokens;
+  sum.generated_tokens += more.generated_tokens;
+  sum.drafted_tokens += more.drafted_tokens;
+  sum.accepted_tokens += more.accepted_tokens;
+  sum.preemptions += more.preemptions;
+  sum.steps += more.steps;
+}
 
 ServerMetrics::ServerMetrics(CostConfig prices)
     : prices_(std::move(prices)), start_(now_seconds()), cpu_start_(cpu_seconds()) {}
@@ -80,21 +80,16 @@ void ServerMetrics::record_queue(double seconds) {
   queue_.add(seconds);
 }
 
-void ServerMetrics::add_finished(const EngineStats& stats) {
+std::string ServerMetrics::text(const ModelStates& models) {
   const std::lock_guard lock(mutex_);
-  add(finished_, stats);
-}
-
-std::string ServerMetrics::text(const std::vector<ModelState>& models) {
-  const std::lock_guard lock(mutex_);
-  EngineStats sum = finished_;
+  EngineStats sum = models.unloaded;
   std::string out = head("minke_requests_total", "counter", "Requests by path and status.");
   for (const auto& [key, count] : requests_)
     out += fmt::format("minke_requests_total{{path=\"{}\",status=\"{}\"}} {}\n",
                        label_value(key.first), key.second, count);
   const auto gauge = [&](const char* name, const char* help, auto value) {
     out += head(name, "gauge", help);
-    for (const ModelState& model : models)
+    for (const ModelState& model : models.loaded)
       out += fmt::format("{}{{model=\"{}\"}} {}\n", name, label_value(model.name), value(model));
   };
   gauge("minke_queue_requests", "Requests that wait for their turn.",
@@ -107,7 +102,7 @@ std::string ServerMetrics::text(const std::vector<ModelState>& models) {
         [](const ModelState& m) { return m.stats.pages; });
   gauge("minke_cache_pages_used", "Those that running sequences hold.",
         [](const ModelState& m) { return m.stats.pages_used; });
-  for (const ModelState& model : models) add(sum, model.stats);
+  for (const ModelState& model : models.loaded) add_counters(sum, model.stats);
   const auto counter = [&](const char* name, const char* help, double value) {
     out += single(name, "counter", help, value);
   };

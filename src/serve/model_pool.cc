@@ -87,8 +87,7 @@ void read_models_file(const fs::path& path, ServeOptions& options) {
           read_alias(node, fmt::format("{}: alias {}", path.string(), name.str()));
 }
 
-ModelPool::ModelPool(const ServeOptions& options, ServerMetrics& metrics)
-    : options_(options), metrics_(metrics) {
+ModelPool::ModelPool(const ServeOptions& options) : options_(options) {
   std::set<std::string> names;
   for (const ServedModelOptions& model : options.models) {
     if (!names.insert(model.name).second) fail_usage("two models have the name '{}'", model.name);
@@ -160,13 +159,9 @@ std::shared_ptr<ServedModel> ModelPool::loaded(Entry& entry,
 // The plan is known once the files are open; the bytes are set aside before they are taken.
 void ModelPool::load(Entry& entry) {
   const int64_t bytes = ServedModel::plan_bytes(entry.options);
-  {
-    const std::lock_guard lock(mutex_);
-    make_room(entry, bytes);
-    entry.bytes = bytes;
-  }
+  make_room(entry, bytes);
   try {
-    auto model = std::make_shared<ServedModel>(entry.options, options_.queue, metrics_);
+    auto model = std::make_shared<ServedModel>(entry.options, options_.queue);
     const std::lock_guard lock(mutex_);
     entry.model = std::move(model);
   } catch (...) {
@@ -176,7 +171,19 @@ void ModelPool::load(Entry& entry) {
   }
 }
 
-void ModelPool::make_room(const Entry& wanted, int64_t bytes) {
+// The end of a model takes a while (its thread may be in a step): nobody but others that need room
+// wait for it.
+void ModelPool::make_room(Entry& wanted, int64_t bytes) {
+  const std::lock_guard room_lock(room_mutex_);
+  std::vector<std::shared_ptr<ServedModel>> unloaded;  // ends before room_lock, after lock
+  const std::lock_guard lock(mutex_);
+  unloaded = unload_for(wanted, bytes);
+  wanted.bytes = bytes;
+}
+
+// Takes models that nobody uses from their entries until there is room.
+std::vector<std::shared_ptr<ServedModel>> ModelPool::unload_for(const Entry& wanted,
+                                                                int64_t bytes) {
   const int64_t budget = options_.memory_bytes ? options_.memory_bytes : machine().memory_bytes;
   if (bytes > budget)
     throw ApiError(503,
@@ -190,6 +197,7 @@ void ModelPool::make_room(const Entry& wanted, int64_t bytes) {
     throw ApiError(503, fmt::format("the model '{}' needs {} MB, {} of {} MB are in use; try again "
                                     "when other answers have ended",
                                     wanted.options.name, bytes >> 20, busy >> 20, budget >> 20));
+  std::vector<std::shared_ptr<ServedModel>> unloaded;
   while (true) {
     int64_t taken = 0;
     Entry* oldest = nullptr;
@@ -198,9 +206,10 @@ void ModelPool::make_room(const Entry& wanted, int64_t bytes) {
       const bool is_idle = entry.model && entry.model.use_count() == 1;
       if (is_idle && (!oldest || entry.used < oldest->used)) oldest = &entry;
     }
-    if (taken + bytes <= budget) return;
+    if (taken + bytes <= budget) return unloaded;
     info("unloading {}", oldest->options.name);
-    oldest->model.reset();
+    add_counters(unloaded_, oldest->model->stats());
+    unloaded.push_back(std::move(oldest->model));
     oldest->bytes = 0;
   }
 }
@@ -214,13 +223,14 @@ std::vector<std::string> ModelPool::names() const {
   return {names.begin(), names.end()};
 }
 
-std::vector<ServerMetrics::ModelState> ModelPool::states() {
+ServerMetrics::ModelStates ModelPool::states() const {
   const std::lock_guard lock(mutex_);
-  std::vector<ServerMetrics::ModelState> states;
-  for (Entry& entry : entries_)
+  ServerMetrics::ModelStates states{{}, unloaded_};
+  for (const Entry& entry : entries_)
     if (entry.model)
-      states.push_back({entry.options.name, entry.model->stats(),
-                        entry.model->admission().waiting(), entry.model->admission().running()});
+      states.loaded.push_back({entry.options.name, entry.model->stats(),
+                               entry.model->admission().waiting(),
+                               entry.model->admission().running()});
   return states;
 }
 

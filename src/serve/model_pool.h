@@ -5,6 +5,7 @@
 #include <future>
 #include <list>
 
+#include "serve/metrics.h"
 #include "serve/served_model.h"
 
 namespace minke {
@@ -12,7 +13,7 @@ namespace minke {
 // Thread-safe.
 class ModelPool {
  public:
-  ModelPool(const ServeOptions& options, ServerMetrics& metrics);
+  explicit ModelPool(const ServeOptions& options);
   // Waits for loads under way.
   ~ModelPool();
 
@@ -28,7 +29,7 @@ class ModelPool {
   Lease acquire(const std::string& name, const std::function<void()>& look_around);
   // All names, aliases too.
   std::vector<std::string> names() const;
-  std::vector<ServerMetrics::ModelState> states();
+  ServerMetrics::ModelStates states() const;
   bool has_loaded() const;
 
  private:
@@ -43,12 +44,14 @@ class ModelPool {
   Entry& find(const std::string& name, std::optional<bool>& thinking);
   std::shared_ptr<ServedModel> loaded(Entry& entry, const std::function<void()>& look_around);
   void load(Entry& entry);
-  void make_room(const Entry& entry, int64_t bytes);
+  void make_room(Entry& wanted, int64_t bytes);
+  std::vector<std::shared_ptr<ServedModel>> unload_for(const Entry& wanted, int64_t bytes);
 
   const ServeOptions options_;
-  ServerMetrics& metrics_;
-  mutable std::mutex mutex_;
+  std::mutex room_mutex_;  // held until the memory of unloaded models is free; taken before mutex_
+  mutable std::mutex mutex_;  // for what follows
   std::list<Entry> entries_;
+  EngineStats unloaded_;  // counters of models that were unloaded
 };
 
 }  // namespace minke

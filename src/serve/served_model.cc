@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "infer/generation_config.h"
+#include "serve/metrics.h"
 
 namespace minke {
 namespace {
@@ -46,16 +47,14 @@ int64_t ServedModel::plan_bytes(const ServedModelOptions& options) {
       .total();
 }
 
-ServedModel::ServedModel(const ServedModelOptions& options, int64_t queue, ServerMetrics& metrics)
-    : ServedModel(ModelSource::open(options.path), options, queue, metrics) {}
+ServedModel::ServedModel(const ServedModelOptions& options, int64_t queue)
+    : ServedModel(ModelSource::open(options.path), options, queue) {}
 
-ServedModel::ServedModel(ModelSource source, const ServedModelOptions& options, int64_t queue,
-                         ServerMetrics& metrics)
+ServedModel::ServedModel(ModelSource source, const ServedModelOptions& options, int64_t queue)
     : tokenizer_(source.tokenizer()),
       template_(find_template(source, tokenizer_)),
       sampling_(recommended_sampling(source)),
-      admission_(options.max_sequences, queue),
-      metrics_(metrics) {
+      admission_(options.max_sequences, queue) {
   if (template_) stop_tokens_ = template_->stop_ids(tokenizer_);
   engine_options_.max_sequences = options.max_sequences;
   engine_options_.draft_tokens = options.draft_tokens;
@@ -74,7 +73,6 @@ ServedModel::~ServedModel() {
   }
   wake_.notify_all();
   thread_.join();
-  metrics_.add_finished(engine_->stats());
 }
 
 void ServedModel::work() {
@@ -100,7 +98,7 @@ void ServedModel::recover(const std::string& reason) {
   const std::lock_guard lock(mutex_);
   for (const auto& [id, open] : open_) open.on_tokens(event);
   open_.clear();
-  metrics_.add_finished(engine_->stats());
+  add_counters(finished_, engine_->stats());
   engine_ = std::make_unique<Engine>(*model_, tokenizer_, engine_options_);
 }
 
@@ -153,7 +151,9 @@ void ServedModel::cancel(uint64_t id) {
 
 EngineStats ServedModel::stats() const {
   const std::lock_guard lock(mutex_);
-  return engine_->stats();
+  EngineStats stats = engine_->stats();
+  add_counters(stats, finished_);
+  return stats;
 }
 
 std::shared_ptr<const TokenTrie> ServedModel::trie() {

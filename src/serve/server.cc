@@ -40,7 +40,7 @@ Server::Server(ServeOptions options)
     : options_(checked(std::move(options))),
       metrics_(options_.prices),
       limits_(options_.requests_per_minute, options_.requests_at_once),
-      pool_(options_, metrics_),
+      pool_(options_),
       service_{options_, pool_, metrics_, limits_},
       http_(options_) {
   http_.on_done = [this](const std::string& path, int status, double cpu) {
