@@ -58,6 +58,7 @@ std::vector<ScoredToken> scored_tokens(const Tokenizer& tokenizer, std::span<con
     ScoredToken& entry = scored.emplace_back();
     entry.text = bytes(tokens[i]);
     entry.log_probability = values[i].chosen;
+    entry.in_text = !tokenizer.is_special(tokens[i]);
     for (const TokenLogProbability& top : values[i].top)
       entry.top.push_back({bytes(top.token), top.log_probability});
   }

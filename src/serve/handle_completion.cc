@@ -16,6 +16,7 @@ struct TextAnswer {
   std::string echo;  // the prompt's text, where it is asked for
   std::string text;
   std::vector<ScoredToken> scores;
+  TextOffset offset;  // of the scores' tokens
   int64_t tokens = 0, cached = 0;
   std::string finish_reason;
 };
@@ -117,7 +118,10 @@ std::string take(CompletionJob& completion, const AnswerEvent& event) {
   if (completion.body.echo && completion.wants_scores()) {
     if (answer.scores.empty() && !answer.prompt.empty()) {
       const int32_t first = answer.prompt[0];
-      answer.scores.push_back({std::string(tokenizer.token_bytes(first)), std::nullopt, {}});
+      answer.scores.push_back({std::string(tokenizer.token_bytes(first)),
+                               std::nullopt,
+                               {},
+                               !tokenizer.is_special(first)});
     }
     const size_t at = answer.scores.size();
     if (!tokens.prompt_log_probabilities.empty())
@@ -146,13 +150,12 @@ void write_stream(CompletionJob& completion, EventStream& stream) {
   std::vector<size_t> sent(completion.answers.size());  // scores of each answer
   while (const auto event = completion.job->next(on_silence)) {
     TextAnswer& answer = completion.answers[event->index];
-    const size_t offset = answer.text.size();
     const std::string text = take(completion, *event);
     std::optional<Json> scores;
     if (completion.wants_scores()) {
       size_t& from = sent[event->index];
       scores = completion_logprobs_json(
-          {answer.scores.begin() + static_cast<int64_t>(from), answer.scores.end()}, offset);
+          {answer.scores.begin() + static_cast<int64_t>(from), answer.scores.end()}, answer.offset);
       from = answer.scores.size();
     }
     if (!text.empty() || !answer.finish_reason.empty())
@@ -172,7 +175,8 @@ std::string whole_answer(CompletionJob& completion) {
     choice.index = static_cast<int>(choices.size());
     choice.text = std::move(answer.text);
     choice.finish_reason = answer.finish_reason;
-    if (completion.wants_scores()) choice.logprobs = completion_logprobs_json(answer.scores, 0);
+    if (completion.wants_scores())
+      choice.logprobs = completion_logprobs_json(answer.scores, answer.offset);
     choices.push_back(std::move(choice));
   }
   return to_text(completion_json(completion.head, choices, completion.usage()));
