@@ -93,7 +93,15 @@ TEST_F(ServeModels, AreLoadedOnDemandWithinTheMemory) {
   Names listed;
   const Value models = Value::parse(client().Get("/v1/models")->body);
   for (const Value& model : models["data"]) listed.insert(model["id"]);
-  EXPECT_EQ(listed, Names({"a", "b", "c", "gone", "huge", "gpt-4o", "deepseek-reasoner"}));
+  EXPECT_EQ(listed,
+            Names({"a", "b", "c", "gone", "huge", "gpt-4o", "deepseek-chat", "deepseek-reasoner"}));
+  for (const std::string& name : listed) {
+    const Value model = Value::parse(client().Get("/v1/models/" + name)->body);
+    EXPECT_EQ(model["id"], name);
+  }
+  EXPECT_EQ(client().Get("/v1/models/d")->status, 404);
+  EXPECT_EQ(client().Get("/v1/models/")->status, 404);
+  EXPECT_EQ(client().Delete("/v1/models/a")->status, 405);
   has_ended = true;
   scraper.join();
 }

@@ -103,6 +103,7 @@ TEST_F(ServeProgram, CompletionsAndTokens) {
   EXPECT_TRUE(scored.json["choices"][0]["text"].get<std::string>().starts_with(text));
   const Value tokens = post("/tokenize", Value{{"content", text}}).json["tokens"];
   EXPECT_EQ(post("/detokenize", Value{{"tokens", tokens}}).json["content"], text);
+  EXPECT_EQ(post("/tokenize", Value{{"content", std::string(300000, 'x')}}).status, 400);
   Value several = {{"prompt", {tokens, tokens}}, {"max_tokens", 5}, {"temperature", 0}};
   const Answer two = post("/completions", several);
   ASSERT_EQ(two.json["choices"].size(), 2u) << two.json;

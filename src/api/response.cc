@@ -286,11 +286,13 @@ std::string embeddings_text(const std::string& model,
          fmt::format(R"(,"usage":{{"prompt_tokens":{0},"total_tokens":{0}}}}})", prompt_tokens);
 }
 
-Json models_json(const std::vector<ModelEntry>& models) {
+Json model_json(const std::string& name) {
+  return {{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "minke"}};
+}
+
+Json models_json(const std::vector<std::string>& names) {
   Json data = Json::array();
-  for (const ModelEntry& model : models)
-    data.push_back(
-        {{"id", model.id}, {"object", "model"}, {"created", model.created}, {"owned_by", "minke"}});
+  for (const std::string& name : names) data.push_back(model_json(name));
   return {{"object", "list"}, {"data", std::move(data)}};
 }
 

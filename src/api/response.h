@@ -124,11 +124,9 @@ std::string embeddings_text(const std::string& model,
                             const std::vector<std::vector<float>>& embeddings, bool as_base64,
                             int64_t prompt_tokens);
 
-// {"object": "list", "data": [{"id", "object": "model", "created", "owned_by"}]}
-struct ModelEntry {
-  std::string id;
-  int64_t created = 0;
-};
-Json models_json(const std::vector<ModelEntry>& models);
+// {"id", "object": "model", "created": 0, "owned_by"}
+Json model_json(const std::string& name);
+// {"object": "list", "data": [...]}
+Json models_json(const std::vector<std::string>& names);
 
 }  // namespace minke

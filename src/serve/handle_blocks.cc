@@ -143,6 +143,7 @@ void handle_count_tokens(Service& service, Exchange& exchange) {
   const ChatTranslation asked = chat_of_messages(json);
   const size_t tokens = with_errors_as_sent(asked, [&] {
     const ChatRequestBody body = parse_chat_request(asked.body());
+    const auto hold = service.limits.hold(exchange.client);
     const ModelPool::Lease lease = acquire_model(service, exchange, body.model);
     return prepare_chat(body, *lease.model, lease.thinking).request.prompt.size();
   });

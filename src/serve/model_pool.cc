@@ -1,6 +1,7 @@
 #include "serve/model_pool.h"
 
 #include <toml++/toml.h>
+#include <algorithm>
 #include <set>
 
 #include "api/error.h"
@@ -65,6 +66,13 @@ ModelAlias read_alias(const toml::node& node, const std::string& where) {
   return alias;
 }
 
+[[noreturn]] void refuse_name(const std::string& name, const std::vector<std::string>& names) {
+  throw ApiError(404,
+                 fmt::format("there is no model '{}'; did you mean '{}'?", name.substr(0, 100),
+                             nearest(name.substr(0, 100), names)),
+                 "model");
+}
+
 }  // namespace
 
 void read_models_file(const fs::path& path, ServeOptions& options) {
@@ -112,10 +120,7 @@ ModelPool::Entry& ModelPool::find(const std::string& name, std::optional<bool>& 
     thinking = known->second;
     return entries_.front();
   }
-  throw ApiError(404,
-                 fmt::format("there is no model '{}'; did you mean '{}'?", name.substr(0, 100),
-                             nearest(name.substr(0, 100), names())),
-                 "model");
+  refuse_name(name, names());
 }
 
 ModelPool::~ModelPool() {
@@ -218,9 +223,13 @@ std::vector<std::string> ModelPool::names() const {
   std::set<std::string> names;
   for (const Entry& entry : entries_) names.insert(entry.options.name);
   for (const auto& [name, alias] : options_.aliases) names.insert(name);
-  if (entries_.size() == 1)
-    for (const auto& [name, thinking] : deepseek_names) names.insert(name);
+  for (const auto& [name, thinking] : deepseek_names) names.insert(name);
   return {names.begin(), names.end()};
+}
+
+void ModelPool::check_name(const std::string& name) const {
+  const std::vector<std::string> known = names();
+  if (std::ranges::find(known, name) == known.end()) refuse_name(name, known);
 }
 
 ServerMetrics::ModelStates ModelPool::states() const {

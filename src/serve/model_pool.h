@@ -29,6 +29,8 @@ class ModelPool {
   Lease acquire(const std::string& name, const std::function<void()>& look_around);
   // All names, aliases too.
   std::vector<std::string> names() const;
+  // An ApiError of 404 for one that is not among them.
+  void check_name(const std::string& name) const;
   ServerMetrics::ModelStates states() const;
   bool has_loaded() const;
 

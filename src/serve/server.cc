@@ -72,10 +72,14 @@ void Server::add_openai_routes() {
     add("POST", base + "/tokenize", handle_tokenize);
     add("POST", base + "/detokenize", handle_detokenize);
     add("GET", base + "/models", [](Service& service, Exchange& exchange) {
-      std::vector<ModelEntry> models;
-      for (const std::string& name : service.pool.names()) models.push_back({name});
-      exchange.reply(to_text(models_json(models)));
+      exchange.reply(to_text(models_json(service.pool.names())));
     });
+    const std::string prefix = base + "/models/";
+    http_.add_below(prefix, {[this, prefix](Exchange& exchange) {
+                      const std::string name = exchange.request.path.substr(prefix.size());
+                      pool_.check_name(name);
+                      exchange.reply(to_text(model_json(name)));
+                    }});
   }
 }
 
