@@ -49,7 +49,8 @@ class ServeModels : public ServeProgram {
   }
 };
 
-// Each model takes a little more than 90 MB, nearly all of it for its cache.
+// Each model takes a little more than 90 MB, nearly all of it for its cache, and 64 MiB for
+// grammars.
 TEST_F(ServeModels, AreLoadedOnDemandWithinTheMemory) {
   std::string file;
   for (const std::string name : {"a", "b", "c"}) {
@@ -62,7 +63,7 @@ TEST_F(ServeModels, AreLoadedOnDemandWithinTheMemory) {
   file +=
       "[aliases]\n\"gpt-4o\" = \"b\"\n\"deepseek-reasoner\" = {model = \"c\", thinking = true}\n";
   write_file(folder_ / "models.toml", file);
-  start("--models models.toml --memory 0.25");
+  start("--models models.toml --memory 0.4");
   using Names = std::set<std::string>;
   EXPECT_EQ(loaded(), Names({"a"}));
   const Answer b = ask("b");
@@ -111,7 +112,7 @@ TEST_F(ServeModels, OneThatAnswersIsNotUnloaded) {
   write_file(folder_ / "models.toml",
              "[[model]]\nname = \"a\"\npath = \"a\"\ncache_tokens = 1000000\n"
              "[[model]]\nname = \"b\"\npath = \"b\"\ncache_tokens = 1000000\n");
-  start("--models models.toml --memory 0.15");
+  start("--models models.toml --memory 0.2");
   std::atomic<bool> has_ended = false;
   std::thread long_answer([&] {
     EXPECT_EQ(ask("a", 1900).status, 200);

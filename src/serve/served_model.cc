@@ -42,9 +42,9 @@ LoadOptions load_options(const ServedModelOptions& options, const ModelConfig& c
 
 int64_t ServedModel::plan_bytes(const ServedModelOptions& options) {
   const ModelSource source = ModelSource::open(options.path);
-  return plan_memory(source.config(), source, options.compute.value_or(source.dtype()),
-                     load_options(options, source.config()), source.where())
-      .total();
+  const auto plan = plan_memory(source.config(), source, options.compute.value_or(source.dtype()),
+                                load_options(options, source.config()), source.where());
+  return plan.total() + static_cast<int64_t>(GrammarMemory::default_bytes);
 }
 
 ServedModel::ServedModel(const ServedModelOptions& options, int64_t queue)
@@ -177,7 +177,8 @@ std::shared_ptr<CompiledGrammar> ServedModel::grammar(const std::string& text,
       return grammars_.front().second;
     }
   }
-  auto compiled = std::make_shared<CompiledGrammar>(Grammar::parse(text, where), where, trie, ends);
+  auto compiled = std::make_shared<CompiledGrammar>(Grammar::parse(text, where), where, trie, ends,
+                                                    grammar_memory_);
   const std::lock_guard lock(grammar_mutex_);
   grammars_.emplace_front(std::move(key), compiled);
   if (grammars_.size() > most_grammars) grammars_.pop_back();

@@ -78,6 +78,8 @@ class ServedModel {
   std::mutex grammar_mutex_;  // for what follows
   std::shared_ptr<const TokenTrie> trie_;
   Grammars grammars_;  // newest first
+  // Grammars of answers may outlive the model.
+  const std::shared_ptr<GrammarMemory> grammar_memory_ = std::make_shared<GrammarMemory>();
 
   std::thread thread_;
 };
