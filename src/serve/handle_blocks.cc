@@ -1,6 +1,7 @@
 // POST /messages and /responses: answers as blocks. POST /messages/count_tokens.
 #include "api/blocks.h"
 #include "serve/chat_job.h"
+#include "serve/engine_request.h"
 
 namespace minke {
 namespace {

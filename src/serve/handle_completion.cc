@@ -1,7 +1,6 @@
 // POST /completions: text that goes on, or is filled in.
-#include <ctime>
-
-#include "serve/chat_answer.h"
+#include "serve/engine_request.h"
+#include "serve/event_stream.h"
 #include "serve/handlers.h"
 #include "serve/job.h"
 #include "text/special_tokens.h"
@@ -24,7 +23,6 @@ struct TextAnswer {
 struct CompletionJob {
   CompletionRequestBody body;
   std::unique_ptr<Job> job;
-  std::shared_ptr<void> hold;
   AnswerHead head;
   std::vector<TextAnswer> answers;
 
@@ -77,11 +75,8 @@ std::shared_ptr<CompletionJob> begin(Service& service, Exchange& exchange) {
   auto completion = std::make_shared<CompletionJob>();
   completion->body = parse_completion_request(parse_body(exchange.body));
   const CompletionRequestBody& body = completion->body;
-  completion->hold = service.limits.hold(exchange.client);
-  ModelPool::Lease lease = acquire_model(service, exchange, body.model);
-  completion->head = {new_id("cmpl-"), lease.name, std::time(nullptr)};
-  completion->job =
-      std::make_unique<Job>(std::move(lease), exchange, service.options, service.metrics);
+  completion->job = std::make_unique<Job>(service, exchange, body.model);
+  completion->head = completion->job->new_head("cmpl-");
   ServedModel& model = completion->job->model();
   constexpr int64_t default_tokens = 16;    // OpenAI's
   constexpr int64_t most_tokens = 300'000;  // of all answers' prompts; one may fill the context

@@ -41,6 +41,8 @@ class ServerMetrics {
   std::string text(const ModelStates& models);
 
  private:
+  std::string requests_text() const;
+  std::string cost_text(int64_t generated_tokens);
   // Durations by their upper bounds.
   struct Histogram {
     static constexpr std::array<double, 13> bounds = {.001, .0025, .005, .01, .025, .05, .1,
