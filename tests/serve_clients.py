@@ -182,6 +182,9 @@ class Clients(unittest.TestCase):
             model="run", prompt="whales", max_tokens=6, temperature=0, stream=True))
         self.assertEqual("whales" + text, whole.choices[0].text)
         self.assertIn("run", [m.id for m in self.openai.models.list()])
+        self.assertEqual(self.openai.models.retrieve("run").id, "run")
+        with self.assertRaises(openai.NotFoundError):
+            self.openai.models.retrieve("nothing")
 
     def test_responses(self):
         whole = self.openai.responses.create(model="run", input="whales", max_output_tokens=20, temperature=0)

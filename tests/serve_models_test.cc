@@ -1,7 +1,10 @@
 // minke serve with several models, with every family's layout of tool calls, and with TLS.
 
+#include <sys/stat.h>
+
 #include <set>
 
+#include "base/machine.h"
 #include "serve_program.h"
 
 namespace minke {
@@ -46,7 +49,8 @@ class ServeModels : public ServeProgram {
   }
 };
 
-// Each model takes a little more than 90 MB, nearly all of it for its cache.
+// Each model takes a little more than 90 MB, nearly all of it for its cache, and 64 MiB for
+// grammars.
 TEST_F(ServeModels, AreLoadedOnDemandWithinTheMemory) {
   std::string file;
   for (const std::string name : {"a", "b", "c"}) {
@@ -59,13 +63,21 @@ TEST_F(ServeModels, AreLoadedOnDemandWithinTheMemory) {
   file +=
       "[aliases]\n\"gpt-4o\" = \"b\"\n\"deepseek-reasoner\" = {model = \"c\", thinking = true}\n";
   write_file(folder_ / "models.toml", file);
-  start("--models models.toml --memory 0.25");
+  start("--models models.toml --memory 0.4");
   using Names = std::set<std::string>;
   EXPECT_EQ(loaded(), Names({"a"}));
   const Answer b = ask("b");
   ASSERT_EQ(b.status, 200) << b.json;
   EXPECT_EQ(loaded(), Names({"a", "b"}));
   EXPECT_EQ(ask("").json["model"], "a");
+  std::atomic<bool> has_ended = false;
+  std::thread scraper([&] {
+    for (double last = 0; !has_ended;) {
+      const double tokens = metric("minke_generated_tokens_total");
+      EXPECT_GE(tokens, last);
+      last = tokens;
+    }
+  });
   EXPECT_EQ(ask("c").status, 200);
   EXPECT_EQ(loaded(), Names({"a", "c"})) << "the one least recently used makes room";
   EXPECT_EQ(ask("gpt-4o").json["choices"], b.json["choices"]);
@@ -82,7 +94,17 @@ TEST_F(ServeModels, AreLoadedOnDemandWithinTheMemory) {
   Names listed;
   const Value models = Value::parse(client().Get("/v1/models")->body);
   for (const Value& model : models["data"]) listed.insert(model["id"]);
-  EXPECT_EQ(listed, Names({"a", "b", "c", "gone", "huge", "gpt-4o", "deepseek-reasoner"}));
+  EXPECT_EQ(listed,
+            Names({"a", "b", "c", "gone", "huge", "gpt-4o", "deepseek-chat", "deepseek-reasoner"}));
+  for (const std::string& name : listed) {
+    const Value model = Value::parse(client().Get("/v1/models/" + name)->body);
+    EXPECT_EQ(model["id"], name);
+  }
+  EXPECT_EQ(client().Get("/v1/models/d")->status, 404);
+  EXPECT_EQ(client().Get("/v1/models/")->status, 404);
+  EXPECT_EQ(client().Delete("/v1/models/a")->status, 405);
+  has_ended = true;
+  scraper.join();
 }
 
 TEST_F(ServeModels, OneThatAnswersIsNotUnloaded) {
@@ -90,7 +112,7 @@ TEST_F(ServeModels, OneThatAnswersIsNotUnloaded) {
   write_file(folder_ / "models.toml",
              "[[model]]\nname = \"a\"\npath = \"a\"\ncache_tokens = 1000000\n"
              "[[model]]\nname = \"b\"\npath = \"b\"\ncache_tokens = 1000000\n");
-  start("--models models.toml --memory 0.15");
+  start("--models models.toml --memory 0.2");
   std::atomic<bool> has_ended = false;
   std::thread long_answer([&] {
     EXPECT_EQ(ask("a", 1900).status, 200);
@@ -102,6 +124,38 @@ TEST_F(ServeModels, OneThatAnswersIsNotUnloaded) {
   long_answer.join();
   EXPECT_EQ(ask("b").status, 200);
   EXPECT_EQ(loaded(), std::set<std::string>({"b"}));
+}
+
+// Opening the model's configuration waits for a writer that never comes.
+TEST_F(ServeModels, ALoadHoldsUpNobody) {
+  copy_model("a");
+  copy_model("slow");
+  fs::remove(folder_ / "slow/config.json");
+  ASSERT_EQ(::mkfifo((folder_ / "slow/config.json").c_str(), 0600), 0);
+  write_file(folder_ / "models.toml",
+             "[[model]]\nname = \"a\"\npath = \"a\"\n"
+             "[[model]]\nname = \"slow\"\npath = \"slow\"\n");
+  start("--models models.toml --answer-timeout 2 --drain 0");
+  std::thread late([&] { EXPECT_EQ(ask("slow").status, 503); });
+  Value body = chat("ships");
+  body["model"] = "slow";
+  httplib::Client impatient = client();
+  impatient.set_read_timeout(0, 200000);
+  EXPECT_FALSE(impatient.Post("/v1/chat/completions", body.dump(), "application/json"));
+  EXPECT_TRUE(comes_true([&] {
+    return metric("minke_requests_total{path=\"/v1/chat/completions\",status=\"499\"}") == 1;
+  }));
+  EXPECT_EQ(ask("a").status, 200);
+  late.join();
+  const double before = now_seconds();
+  EXPECT_EQ(stop(), 1) << "the load never ends";
+  EXPECT_LT(now_seconds() - before, 20);
+  spawn("slow");
+  EXPECT_TRUE(comes_true([&] { return fs::exists(folder_ / "log"); }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  const double first = now_seconds();
+  EXPECT_EQ(stop(), 1);
+  EXPECT_LT(now_seconds() - first, 2);
 }
 
 TEST_F(ServeModels, AFileThatIsWrongIsTold) {

@@ -25,8 +25,7 @@ class ServeProgram : public TinyModelTest {
       : TinyModelTest("--set model.max_position_embeddings=2048 --set model.vocab_size=1024") {}
   ~ServeProgram() override { stop(); }
 
-  // Starts the server and waits until it listens.
-  void start(const std::string& options = "run") {
+  void spawn(const std::string& options) {
     const std::string command =
         fmt::format("cd '{}' && exec '{}' --threads 1 serve {} --port 0 >port 2>log",
                     folder_.string(), MINKE_PROGRAM, options);
@@ -35,6 +34,10 @@ class ServeProgram : public TinyModelTest {
     ASSERT_EQ(::posix_spawn(&process_, "/bin/sh", nullptr, nullptr, const_cast<char**>(arguments),
                             environ),
               0);
+  }
+  // Starts the server and waits until it listens.
+  void start(const std::string& options = "run") {
+    spawn(options);
     std::signal(SIGPIPE, SIG_IGN);  // a server may hang up while a request is being written
     for (int i = 0; i < 1000 && port_ == 0; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));

@@ -103,6 +103,7 @@ TEST_F(ServeProgram, CompletionsAndTokens) {
   EXPECT_TRUE(scored.json["choices"][0]["text"].get<std::string>().starts_with(text));
   const Value tokens = post("/tokenize", Value{{"content", text}}).json["tokens"];
   EXPECT_EQ(post("/detokenize", Value{{"tokens", tokens}}).json["content"], text);
+  EXPECT_EQ(post("/tokenize", Value{{"content", std::string(300000, 'x')}}).status, 400);
   Value several = {{"prompt", {tokens, tokens}}, {"max_tokens", 5}, {"temperature", 0}};
   const Answer two = post("/completions", several);
   ASSERT_EQ(two.json["choices"].size(), 2u) << two.json;
@@ -110,6 +111,45 @@ TEST_F(ServeProgram, CompletionsAndTokens) {
   const Answer filled = post("/beta/completions",
                              Value{{"prompt", "ships "}, {"suffix", " whales"}, {"max_tokens", 3}});
   EXPECT_EQ(filled.status, 200) << filled.json;
+}
+
+// Tokens may be halves of characters, and a stop string holds text back.
+TEST_F(ServeProgram, TextOffsetsCountCharacters) {
+  start();
+  Value body = {{"prompt", "größe 🐋 und 鯨 ships"},
+                {"max_tokens", 30},
+                {"temperature", 2},
+                {"seed", 4},
+                {"echo", true},
+                {"logprobs", 0},
+                {"stop", "no such text"}};
+  const Answer whole = post("/v1/completions", body);
+  ASSERT_EQ(whole.status, 200) << whole.json;
+  const Value logprobs = whole.json["choices"][0]["logprobs"];
+  const std::string text = whole.json["choices"][0]["text"];
+  std::vector<size_t> begins;  // of the text's characters, in bytes
+  for (size_t i = 0; i < text.size(); ++i)
+    if ((text[i] & 0xc0) != 0x80) begins.push_back(i);
+  int64_t last = 0;
+  int compared = 0;
+  for (size_t i = 0; i < logprobs["tokens"].size(); ++i) {
+    const std::string token = logprobs["tokens"][i];
+    const int64_t offset = logprobs["text_offset"][i];
+    EXPECT_GE(offset, last);
+    last = offset;
+    ASSERT_LE(offset, static_cast<int64_t>(begins.size()));
+    if (token.starts_with("bytes:") || token.starts_with("<")) continue;  // no text of its own
+    EXPECT_EQ(text.compare(begins[offset], token.size(), token), 0) << token << " at " << offset;
+    ++compared;
+  }
+  EXPECT_GT(compared, 10);
+  EXPECT_EQ(logprobs["text_offset"][0], 0);
+  body["stream"] = true;
+  Value streamed = Value::array();
+  for (const Value& event : stream("/v1/completions", body))
+    for (const Value& offset : event["choices"][0]["logprobs"]["text_offset"])
+      streamed.push_back(offset);
+  EXPECT_EQ(streamed, logprobs["text_offset"]);
 }
 
 // A greedy answer alone and among 63 others, half of which hang up in the middle.

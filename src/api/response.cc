@@ -112,15 +112,27 @@ Json chat_logprobs_json(const std::vector<ScoredToken>& tokens) {
   return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
-Json completion_logprobs_json(const std::vector<ScoredToken>& tokens, size_t offset) {
+int64_t TextOffset::next(const ScoredToken& token) {
+  int64_t offset = characters_;
+  if (!token.in_text || token.text.empty()) return offset;
+  const bool goes_on = (token.text[0] & 0xc0) == 0x80;
+  if (!goes_on) offset += static_cast<int64_t>(pending_.size());  // each U+FFFD, see repair_utf8()
+  pending_ += token.text;
+  const size_t whole = pending_.size() - incomplete_utf8_suffix(pending_);
+  for (const char byte : repair_utf8(std::string_view(pending_).substr(0, whole)))
+    characters_ += (byte & 0xc0) != 0x80;  // all but what continues a character
+  pending_.erase(0, whole);
+  return offset;
+}
+
+Json completion_logprobs_json(const std::vector<ScoredToken>& tokens, TextOffset& offset) {
   Json json = {{"tokens", Json::array()},
                {"token_logprobs", Json::array()},
                {"top_logprobs", Json::array()},
                {"text_offset", Json::array()}};
   for (const ScoredToken& token : tokens) {
     json["tokens"].push_back(token_name(token.text));
-    json["text_offset"].push_back(offset);
-    offset += token.text.size();
+    json["text_offset"].push_back(offset.next(token));
     if (!token.log_probability) {
       json["token_logprobs"].push_back(nullptr);
       json["top_logprobs"].push_back(nullptr);
@@ -274,11 +286,13 @@ std::string embeddings_text(const std::string& model,
          fmt::format(R"(,"usage":{{"prompt_tokens":{0},"total_tokens":{0}}}}})", prompt_tokens);
 }
 
-Json models_json(const std::vector<ModelEntry>& models) {
+Json model_json(const std::string& name) {
+  return {{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "minke"}};
+}
+
+Json models_json(const std::vector<std::string>& names) {
   Json data = Json::array();
-  for (const ModelEntry& model : models)
-    data.push_back(
-        {{"id", model.id}, {"object", "model"}, {"created", model.created}, {"owned_by", "minke"}});
+  for (const std::string& name : names) data.push_back(model_json(name));
   return {{"object", "list"}, {"data", std::move(data)}};
 }
 

@@ -30,11 +30,22 @@ struct ScoredToken {
   std::string text;
   std::optional<double> log_probability;  // nothing for a prompt's first token
   std::vector<Candidate> top;
+  bool in_text = true;  // false: a special token, which the answer's text leaves out
 };
 // {"content": [{"token", "logprob", "bytes", "top_logprobs"}], "refusal": null}
 Json chat_logprobs_json(const std::vector<ScoredToken>& tokens);
-// {"tokens", "token_logprobs", "top_logprobs", "text_offset"}; offset: of the first token.
-Json completion_logprobs_json(const std::vector<ScoredToken>& tokens, size_t offset);
+// Where tokens begin in an answer's text, in code points.
+class TextOffset {
+ public:
+  // Of the token that comes next. Of one that goes on with a character: behind the last whole one.
+  int64_t next(const ScoredToken& token);
+
+ private:
+  int64_t characters_ = 0;
+  std::string pending_;  // begins a character that is not complete yet
+};
+// {"tokens", "token_logprobs", "top_logprobs", "text_offset"} of the answer's next tokens.
+Json completion_logprobs_json(const std::vector<ScoredToken>& tokens, TextOffset& offset);
 
 // What an answer's head says: the same in every piece of a stream.
 struct AnswerHead {
@@ -113,11 +124,9 @@ std::string embeddings_text(const std::string& model,
                             const std::vector<std::vector<float>>& embeddings, bool as_base64,
                             int64_t prompt_tokens);
 
-// {"object": "list", "data": [{"id", "object": "model", "created", "owned_by"}]}
-struct ModelEntry {
-  std::string id;
-  int64_t created = 0;
-};
-Json models_json(const std::vector<ModelEntry>& models);
+// {"id", "object": "model", "created": 0, "owned_by"}
+Json model_json(const std::string& name);
+// {"object": "list", "data": [...]}
+Json models_json(const std::vector<std::string>& names);
 
 }  // namespace minke

@@ -1,9 +1,12 @@
 // minke serve MODEL: an HTTP server.
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "base/log.h"
@@ -24,32 +27,48 @@ struct Arguments {
 // SIGINT and SIGTERM, taken by one thread that waits for them.
 class StopSignals {
  public:
-  StopSignals() {
+  // end_seconds: what the program's end may take from the first signal on.
+  explicit StopSignals(double end_seconds) : end_seconds_(end_seconds) {
     std::signal(SIGPIPE, SIG_IGN);
     ::sigemptyset(&set_);
     for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) ::sigaddset(&set_, signal);
     ::pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    thread_ = std::thread([this] { work(); });
   }
-  // Calls stop() at the first signal; a second one ends the program.
-  void watch(std::function<void()> stop) {
-    thread_ = std::thread([this, stop = std::move(stop)] {
-      int signal = 0;
-      ::sigwait(&set_, &signal);
-      if (signal == SIGUSR1) return;
-      info("open answers are finished; once more to end at once");
-      stop();
-      ::sigwait(&set_, &signal);
-      if (signal != SIGUSR1) std::_Exit(static_cast<int>(ExitCode::failed));
-    });
+  // The first signal calls stop(), and the next one ends the program. Before this is set the first
+  // one does.
+  void set_stop(std::function<void()> stop) {
+    const std::lock_guard lock(mutex_);
+    stop_ = std::move(stop);
   }
   ~StopSignals() {
-    if (!thread_.joinable()) return;
     ::pthread_kill(thread_.native_handle(), SIGUSR1);
     thread_.join();
   }
 
  private:
+  void work() {
+    int signal = 0;
+    ::sigwait(&set_, &signal);
+    if (signal == SIGUSR1) return;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!stop_) std::_Exit(static_cast<int>(ExitCode::failed));
+      info("open answers are finished; once more to end at once");
+      stop_();
+    }
+    timespec left = {static_cast<time_t>(end_seconds_), 0};
+    do signal = ::sigtimedwait(&set_, nullptr, &left);
+    while (signal < 0 && errno == EINTR);
+    if (signal == SIGUSR1) return;
+    if (signal < 0) warn("the end took more than {:.0f} seconds and is cut off", end_seconds_);
+    std::_Exit(static_cast<int>(ExitCode::failed));
+  }
+
+  const double end_seconds_;
   sigset_t set_;
+  std::mutex mutex_;
+  std::function<void()> stop_;
   std::thread thread_;
 };
 
@@ -86,16 +105,18 @@ void run(Arguments a) {
     if (a.model_options.name.empty()) a.model_options.name = model_name(a.model);
     options.models.push_back(a.model_options);
   }
-  StopSignals signals;  // before any other thread is made, so that all leave signals to it
+  constexpr double grace = 5;  // seconds after the open answers, for what else may hang
+  // Before any other thread is made, so that all leave signals to it.
+  StopSignals signals(options.drain_seconds + grace);
   Server server(options);
   const int port = server.bind();
+  signals.set_stop([&server] { server.stop(); });
   const char* scheme = options.certificate.empty() ? "http" : "https";
   const bool is_v6 = options.host.find(':') != std::string::npos;
   info("listening on {}://{}{}{}:{}", scheme, is_v6 ? "[" : "", options.host, is_v6 ? "]" : "",
        port);
   fmt::print("{}\n", port);
   std::fflush(stdout);
-  signals.watch([&server] { server.stop(); });
   server.serve();
 }
 

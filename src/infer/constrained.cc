@@ -1,13 +1,12 @@
 #include "infer/constrained.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 
 namespace minke {
 namespace {
-
-constexpr size_t most_mask_bytes = size_t{64} << 20;
 
 TokenMask empty_mask(const TokenTrie& trie) {
   return TokenMask((static_cast<size_t>(trie.vocab_size()) + 63) / 64);
@@ -29,27 +28,71 @@ void add(TokenMask& mask, const TokenMask& other) {
 
 }  // namespace
 
+void GrammarMemory::add(CompiledGrammar* grammar) {
+  const std::lock_guard lock(mutex_);
+  parts_.push_front({grammar, 0});
+}
+
+void GrammarMemory::remove(CompiledGrammar* grammar) {
+  const std::lock_guard lock(mutex_);
+  const auto part = find(grammar);
+  bytes_ -= part->bytes;
+  parts_.erase(part);
+}
+
+void GrammarMemory::use(CompiledGrammar* grammar, size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  const auto part = find(grammar);
+  bytes_ += bytes - part->bytes;
+  part->bytes = bytes;
+  parts_.splice(parts_.begin(), parts_, part);
+  for (auto oldest = parts_.rbegin(); bytes_ > most_bytes_ && oldest != parts_.rend(); ++oldest) {
+    oldest->grammar->begin_new_tables();
+    bytes_ -= std::exchange(oldest->bytes, 0);
+  }
+}
+
+size_t GrammarMemory::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_;
+}
+
+std::list<GrammarMemory::Part>::iterator GrammarMemory::find(const CompiledGrammar* grammar) {
+  return std::find_if(parts_.begin(), parts_.end(),
+                      [&](const Part& part) { return part.grammar == grammar; });
+}
+
 CompiledGrammar::CompiledGrammar(const Grammar& grammar, std::string_view where,
                                  std::shared_ptr<const TokenTrie> trie,
-                                 std::vector<int32_t> end_tokens)
+                                 std::vector<int32_t> end_tokens,
+                                 std::shared_ptr<GrammarMemory> memory)
     : automaton_(grammar, where),
       states_(std::make_shared<GrammarStates>(automaton_)),
       trie_(std::move(trie)),
-      end_tokens_(std::move(end_tokens)) {
+      end_tokens_(std::move(end_tokens)),
+      memory_(std::move(memory)) {
   std::erase_if(end_tokens_, [&](int32_t id) { return id < 0 || id >= trie_->vocab_size(); });
+  memory_->add(this);
 }
+
+CompiledGrammar::~CompiledGrammar() { memory_->remove(this); }
 
 bool CompiledGrammar::is_end(int32_t token) const {
   return std::count(end_tokens_.begin(), end_tokens_.end(), token) > 0;
 }
 
 void CompiledGrammar::tidy() {
-  const size_t mask_bytes = (masks_.size() + locals_.size()) *
-                            (static_cast<size_t>(trie_->vocab_size()) / 8 + sizeof(Local));
-  if (!states_->is_full() && mask_bytes < most_mask_bytes) return;
+  if (states_->is_full()) begin_new_tables();
+  const size_t masks = (masks_.size() + locals_.size()) *
+                       (static_cast<size_t>(trie_->vocab_size()) / 8 + sizeof(Local));
+  memory_->use(this, states_->bytes() + masks + escape_bytes_);
+}
+
+void CompiledGrammar::begin_new_tables() {
   states_ = std::make_shared<GrammarStates>(automaton_);
   masks_.clear();
   locals_.clear();
+  escape_bytes_ = 0;
 }
 
 void CompiledGrammar::allow(TokenMask& mask, int32_t node) const {
@@ -88,6 +131,7 @@ const CompiledGrammar::Local& CompiledGrammar::local(int32_t position) {
     if (states_->accepting(state)) local.escapes.push_back(node);
     local.depth = std::max(local.depth, states_->depth_reached(state));
   });
+  escape_bytes_ += local.escapes.capacity() * sizeof(int32_t);
   return locals_.emplace(position, std::move(local)).first->second;
 }
 

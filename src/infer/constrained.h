@@ -1,7 +1,9 @@
 #pragma once
 // Constrained decoding: which tokens a grammar lets come next.
 
+#include <list>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -11,13 +13,46 @@
 
 namespace minke {
 
+class CompiledGrammar;
+
+// What the tables of several grammars may take together. Where it is more, those that were not used
+// for the longest time begin new ones. Thread-safe; but use() only where none of the grammars is
+// used at the same time.
+class GrammarMemory {
+ public:
+  static constexpr size_t default_bytes = size_t{64} << 20;
+
+  explicit GrammarMemory(size_t most_bytes = default_bytes) : most_bytes_(most_bytes) {}
+
+  void add(CompiledGrammar* grammar);
+  void remove(CompiledGrammar* grammar);
+  // The grammar is about to be used, and takes so many bytes.
+  void use(CompiledGrammar* grammar, size_t bytes);
+  size_t bytes() const;
+
+ private:
+  struct Part {
+    CompiledGrammar* grammar;
+    size_t bytes;
+  };
+  std::list<Part>::iterator find(const CompiledGrammar* grammar);
+
+  const size_t most_bytes_;
+  mutable std::mutex mutex_;
+  std::list<Part> parts_;  // last used first
+  size_t bytes_ = 0;
+};
+
 // A grammar for a vocabulary, with the masks that were computed so far; shared by all texts that
 // follow it. Not thread-safe: to be used by the thread that steps the engine.
 class CompiledGrammar {
  public:
-  // end_tokens: those that end a text; they may come where the grammar can end.
+  // end_tokens: those that end a text; they may come where the grammar can end. memory: shared with
+  // the other grammars of the engine.
   CompiledGrammar(const Grammar& grammar, std::string_view where,
-                  std::shared_ptr<const TokenTrie> trie, std::vector<int32_t> end_tokens);
+                  std::shared_ptr<const TokenTrie> trie, std::vector<int32_t> end_tokens,
+                  std::shared_ptr<GrammarMemory> memory = std::make_shared<GrammarMemory>());
+  ~CompiledGrammar();
   CompiledGrammar(const CompiledGrammar&) = delete;
   CompiledGrammar& operator=(const CompiledGrammar&) = delete;
 
@@ -26,8 +61,9 @@ class CompiledGrammar {
   const std::shared_ptr<GrammarStates>& states() { return states_; }
   bool is_end(int32_t token) const;
   std::shared_ptr<const TokenMask> allowed(int32_t state);
-  // Begins new tables when states or masks have become many.
+  // Before it is used: begins new tables when states or masks have become many.
   void tidy();
+  void begin_new_tables();
 
  private:
   // What may come at a position whatever stands below it on the stack, and the nodes of the trie at
@@ -50,7 +86,9 @@ class CompiledGrammar {
   std::vector<int32_t> end_tokens_;
   std::unordered_map<int32_t, Local> locals_;                            // by position
   std::unordered_map<int32_t, std::shared_ptr<const TokenMask>> masks_;  // by state
+  size_t escape_bytes_ = 0;                                              // of all locals_
   std::vector<int32_t> walk_states_;                                     // by depth
+  std::shared_ptr<GrammarMemory> memory_;
 };
 
 // The way of one text through a grammar.

@@ -199,6 +199,40 @@ TEST(Constraint, NewTablesChangeNothing) {
   EXPECT_EQ(tokens_of(other.allowed()), std::vector<int32_t>{*tokenizer().eos_id()});
 }
 
+TEST(Constraint, GrammarsShareTheirMemory) {
+  constexpr size_t most = 100'000;
+  const auto memory = std::make_shared<GrammarMemory>(most);
+  const auto made = [&](const std::string& text) {
+    return std::make_shared<CompiledGrammar>(Grammar::parse(text, "g"), "g", trie(),
+                                             end_tokens(tokenizer(), {}), memory);
+  };
+  const std::string texts[] = {R"(root ::= "a"{400})", R"(root ::= "b"{400})"};
+  const auto first = made(texts[0]);
+  auto second = made(texts[1]);
+  GrammarConstraint a(first), b(second);
+  GrammarConstraint alone_a(compiled(texts[0])), alone_b(compiled(texts[1]));
+  const int32_t token_a = tokenizer().encode("a")[0], token_b = tokenizer().encode("b")[0];
+  size_t largest = 0;
+  const auto tables = first->states();
+  for (int i = 0; i < 400; ++i) {
+    ASSERT_EQ(a.allowed(), alone_a.allowed());
+    if (i % 3 == 0) {
+      ASSERT_EQ(b.allowed(), alone_b.allowed());
+    }
+    for (GrammarConstraint* text : {&a, &alone_a}) text->accept(token_a);
+    for (GrammarConstraint* text : {&b, &alone_b}) text->accept(token_b);
+    largest = std::max(largest, memory->bytes());
+    ASSERT_LE(memory->bytes(), most);
+  }
+  EXPECT_GT(largest, most / 2);
+  EXPECT_NE(first->states(), tables);
+  b = GrammarConstraint(first);
+  second.reset();
+  a.allowed();
+  b.allowed();
+  EXPECT_LE(memory->bytes(), most);
+}
+
 TEST(Constraint, StartsAfterTheReasoning) {
   const auto inner = std::make_shared<GrammarConstraint>(compiled("root ::= \"ab\""));
   const int32_t eos = *tokenizer().eos_id(), think_end = tokenizer().encode("x")[0];

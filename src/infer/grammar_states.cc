@@ -18,6 +18,13 @@ bool GrammarStates::is_full() const {
   return states_.size() > many_states || entries_ > many_entries || stacks_.size() > many_entries;
 }
 
+size_t GrammarStates::bytes() const {
+  constexpr size_t map_node = 64;
+  const size_t entries = 2 * static_cast<size_t>(entries_) * sizeof(int32_t);  // also the map's
+  return states_.size() * (sizeof(State) + map_node) + entries +
+         stacks_.size() * (sizeof(Stack) + map_node);
+}
+
 int32_t GrammarStates::copy_of(const GrammarStates& other, int32_t state) {
   std::vector<int32_t> copies;
   for (int32_t stack : other.stacks(state)) {

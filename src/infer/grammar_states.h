@@ -45,6 +45,8 @@ class GrammarStates {
   int32_t copy_of(const GrammarStates& other, int32_t state);
   // Whether so many states are known that new tables had better be begun.
   bool is_full() const;
+  // That the tables take, about.
+  size_t bytes() const;
 
  private:
   static constexpr int32_t unknown = -2;

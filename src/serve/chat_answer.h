@@ -8,10 +8,6 @@
 
 namespace minke {
 
-// Sampling and limits that a request asks for, on top of what the model's makers recommend. Without
-// a seed each request gets another one.
-Request base_request(const TextRequest& body, const ServedModel& model);
-
 // Ready for the engine but for the seed of each answer.
 struct PreparedChat {
   Request request;
@@ -64,11 +60,5 @@ class ChatAnswer {
   std::string stop_string_;
   int64_t tokens_ = 0, reasoning_tokens_ = 0, cached_tokens_ = 0;
 };
-
-// A name that no other answer has: prefix and 24 digits.
-std::string new_id(const std::string& prefix);
-// Tokens of an event with their texts.
-std::vector<ScoredToken> scored_tokens(const Tokenizer& tokenizer, std::span<const int32_t> tokens,
-                                       const std::vector<LogProbabilities>& values);
 
 }  // namespace minke

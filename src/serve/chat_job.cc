@@ -1,7 +1,5 @@
 #include "serve/chat_job.h"
 
-#include <ctime>
-
 namespace minke {
 
 Usage ChatJob::usage() const {
@@ -19,12 +17,10 @@ std::shared_ptr<ChatJob> begin_chat(Service& service, Exchange& exchange, ChatRe
                                     const std::string& id_prefix) {
   auto chat = std::make_shared<ChatJob>();
   chat->body = std::move(body);
-  chat->hold = service.limits.hold(exchange.client);
-  ModelPool::Lease lease = service.pool.acquire(chat->body.model);
-  chat->head = {new_id(id_prefix), lease.name, std::time(nullptr)};
-  chat->chat = prepare_chat(chat->body, *lease.model, lease.thinking);
-  chat->job = std::make_unique<Job>(std::move(lease), exchange, service.options, service.metrics);
+  chat->job = std::make_unique<Job>(service, exchange, chat->body.model);
+  chat->head = chat->job->new_head(id_prefix);
   ServedModel& model = chat->job->model();
+  chat->chat = prepare_chat(chat->body, model, chat->job->lease().thinking);
   for (int i = 0; i < chat->body.n; ++i) {
     chat->job->add(another_answer(chat->chat, chat->body, model, i), i == 0);
     chat->answers.emplace_back(chat->chat, model.tokenizer());

@@ -3,6 +3,7 @@
 // handler.
 
 #include "serve/chat_answer.h"
+#include "serve/event_stream.h"
 #include "serve/handlers.h"
 #include "serve/job.h"
 
@@ -12,7 +13,6 @@ struct ChatJob {
   ChatRequestBody body;
   PreparedChat chat;
   std::unique_ptr<Job> job;
-  std::shared_ptr<void> hold;  // the client's share of requests at once
   AnswerHead head;
   std::vector<ChatAnswer> answers;
 

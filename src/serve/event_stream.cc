@@ -1,7 +1,7 @@
+#include "serve/event_stream.h"
+
 #include "base/error.h"
 #include "base/log.h"
-#include "serve/handlers.h"
-#include "serve/job.h"
 
 namespace minke {
 

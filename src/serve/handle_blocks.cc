@@ -1,6 +1,7 @@
 // POST /messages and /responses: answers as blocks. POST /messages/count_tokens.
 #include "api/blocks.h"
 #include "serve/chat_job.h"
+#include "serve/engine_request.h"
 
 namespace minke {
 namespace {
@@ -143,7 +144,8 @@ void handle_count_tokens(Service& service, Exchange& exchange) {
   const ChatTranslation asked = chat_of_messages(json);
   const size_t tokens = with_errors_as_sent(asked, [&] {
     const ChatRequestBody body = parse_chat_request(asked.body());
-    const ModelPool::Lease lease = service.pool.acquire(body.model);
+    const auto hold = service.limits.hold(exchange.client);
+    const ModelPool::Lease lease = acquire_model(service, exchange, body.model);
     return prepare_chat(body, *lease.model, lease.thinking).request.prompt.size();
   });
   exchange.reply(to_text({{"input_tokens", tokens}}));

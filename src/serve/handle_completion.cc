@@ -1,7 +1,6 @@
 // POST /completions: text that goes on, or is filled in.
-#include <ctime>
-
-#include "serve/chat_answer.h"
+#include "serve/engine_request.h"
+#include "serve/event_stream.h"
 #include "serve/handlers.h"
 #include "serve/job.h"
 #include "text/special_tokens.h"
@@ -16,6 +15,7 @@ struct TextAnswer {
   std::string echo;  // the prompt's text, where it is asked for
   std::string text;
   std::vector<ScoredToken> scores;
+  TextOffset offset;  // of the scores' tokens
   int64_t tokens = 0, cached = 0;
   std::string finish_reason;
 };
@@ -23,7 +23,6 @@ struct TextAnswer {
 struct CompletionJob {
   CompletionRequestBody body;
   std::unique_ptr<Job> job;
-  std::shared_ptr<void> hold;
   AnswerHead head;
   std::vector<TextAnswer> answers;
 
@@ -76,11 +75,8 @@ std::shared_ptr<CompletionJob> begin(Service& service, Exchange& exchange) {
   auto completion = std::make_shared<CompletionJob>();
   completion->body = parse_completion_request(parse_body(exchange.body));
   const CompletionRequestBody& body = completion->body;
-  completion->hold = service.limits.hold(exchange.client);
-  ModelPool::Lease lease = service.pool.acquire(body.model);
-  completion->head = {new_id("cmpl-"), lease.name, std::time(nullptr)};
-  completion->job =
-      std::make_unique<Job>(std::move(lease), exchange, service.options, service.metrics);
+  completion->job = std::make_unique<Job>(service, exchange, body.model);
+  completion->head = completion->job->new_head("cmpl-");
   ServedModel& model = completion->job->model();
   constexpr int64_t default_tokens = 16;    // OpenAI's
   constexpr int64_t most_tokens = 300'000;  // of all answers' prompts; one may fill the context
@@ -117,7 +113,10 @@ std::string take(CompletionJob& completion, const AnswerEvent& event) {
   if (completion.body.echo && completion.wants_scores()) {
     if (answer.scores.empty() && !answer.prompt.empty()) {
       const int32_t first = answer.prompt[0];
-      answer.scores.push_back({std::string(tokenizer.token_bytes(first)), std::nullopt, {}});
+      answer.scores.push_back({std::string(tokenizer.token_bytes(first)),
+                               std::nullopt,
+                               {},
+                               !tokenizer.is_special(first)});
     }
     const size_t at = answer.scores.size();
     if (!tokens.prompt_log_probabilities.empty())
@@ -146,13 +145,12 @@ void write_stream(CompletionJob& completion, EventStream& stream) {
   std::vector<size_t> sent(completion.answers.size());  // scores of each answer
   while (const auto event = completion.job->next(on_silence)) {
     TextAnswer& answer = completion.answers[event->index];
-    const size_t offset = answer.text.size();
     const std::string text = take(completion, *event);
     std::optional<Json> scores;
     if (completion.wants_scores()) {
       size_t& from = sent[event->index];
       scores = completion_logprobs_json(
-          {answer.scores.begin() + static_cast<int64_t>(from), answer.scores.end()}, offset);
+          {answer.scores.begin() + static_cast<int64_t>(from), answer.scores.end()}, answer.offset);
       from = answer.scores.size();
     }
     if (!text.empty() || !answer.finish_reason.empty())
@@ -172,7 +170,8 @@ std::string whole_answer(CompletionJob& completion) {
     choice.index = static_cast<int>(choices.size());
     choice.text = std::move(answer.text);
     choice.finish_reason = answer.finish_reason;
-    if (completion.wants_scores()) choice.logprobs = completion_logprobs_json(answer.scores, 0);
+    if (completion.wants_scores())
+      choice.logprobs = completion_logprobs_json(answer.scores, answer.offset);
     choices.push_back(std::move(choice));
   }
   return to_text(completion_json(completion.head, choices, completion.usage()));

@@ -31,10 +31,7 @@ void normalize(std::vector<float>& embedding) {
 
 void handle_embeddings(Service& service, Exchange& exchange) {
   const EmbeddingRequestBody body = parse_embedding_request(parse_body(exchange.body));
-  const auto hold = service.limits.hold(exchange.client);
-  ModelPool::Lease lease = service.pool.acquire(body.model);
-  const std::string name = lease.name;
-  Job job(std::move(lease), exchange, service.options, service.metrics);
+  Job job(service, exchange, body.model);
   const int64_t size = job.model().hidden_size();
   if (body.dimensions.value_or(size) != size)
     refuse_value("dimensions",
@@ -56,7 +53,8 @@ void handle_embeddings(Service& service, Exchange& exchange) {
     embedding = std::move(event->event.embedding);
     normalize(embedding);
   }
-  exchange.reply(embeddings_text(name, embeddings, body.as_base64, job.prompt_tokens()));
+  exchange.reply(
+      embeddings_text(job.lease().name, embeddings, body.as_base64, job.prompt_tokens()));
 }
 
 }  // namespace minke

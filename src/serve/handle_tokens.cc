@@ -12,7 +12,9 @@ void handle_tokenize(Service& service, Exchange& exchange) {
   for (const char* name : {"content", "prompt", "text"})
     if (!text) text = body.string(name);
   if (!text) refuse_form("content", "content is missing");
-  const auto lease = service.pool.acquire(body.string("model").value_or(""));
+  const auto hold = service.limits.hold(exchange.client);
+  const auto lease = acquire_model(service, exchange, body.string("model").value_or(""));
+  lease.model->check_text_size("content", static_cast<int64_t>(text->size()));
   const Tokenizer& tokenizer = lease.model->tokenizer();
   EncodeOptions options;
   options.add_bos = body.boolean("add_special").value_or(false) && tokenizer.adds_bos();
@@ -26,7 +28,8 @@ void handle_detokenize(Service& service, Exchange& exchange) {
   const Json json = parse_body(exchange.body);
   const Fields body(json, "");
   body.require("tokens");
-  const auto lease = service.pool.acquire(body.string("model").value_or(""));
+  const auto hold = service.limits.hold(exchange.client);
+  const auto lease = acquire_model(service, exchange, body.string("model").value_or(""));
   const Tokenizer& tokenizer = lease.model->tokenizer();
   std::vector<int32_t> tokens;
   for (const Json& token : *body.list("tokens")) {

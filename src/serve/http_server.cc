@@ -223,16 +223,17 @@ void HttpServer::serve_connection(Connection& connection) {
 
 const HttpServer::Route& HttpServer::find_route(const httplib::Request& request) const {
   const auto found = routes_.find(request.path);
+  const std::string method = request.method == "HEAD" ? "GET" : request.method;
   for (const auto& [prefix, route] : below_) {
     const bool is_below = request.path.starts_with(prefix) && found == routes_.end();
-    if (!is_below || request.method != "GET" || request.path.size() > longest_path) continue;
+    if (!is_below || request.path.size() > longest_path) continue;
+    if (method != "GET") throw ApiError(405, fmt::format("{} takes no {}", prefix, request.method));
     current.path = prefix;
     return route;
   }
   if (request.path.size() > longest_path || found == routes_.end())
     throw ApiError(404, fmt::format("there is nothing at {}; /openapi.json lists what there is",
                                     request.path.substr(0, longest_path)));
-  const std::string method = request.method == "HEAD" ? "GET" : request.method;
   const auto route = found->second.find(method);
   if (route == found->second.end())
     throw ApiError(405, fmt::format("{} takes no {}", found->first, request.method));

@@ -1,6 +1,9 @@
 #include "serve/job.h"
 
+#include <ctime>
+
 #include "base/machine.h"
+#include "serve/engine_request.h"
 
 namespace minke {
 namespace {
@@ -9,18 +12,22 @@ constexpr double stream_pause = 1.0 / 30;  // seconds at least between the piece
 constexpr double whole_pause = 1e9;        // where nothing but the end is of interest
 }  // namespace
 
-Job::Job(ModelPool::Lease lease, const Exchange& exchange, const ServeOptions& options,
-         ServerMetrics& metrics)
-    : lease_(std::move(lease)),
+Job::Job(Service& service, const Exchange& exchange, const std::string& model)
+    : hold_(service.limits.hold(exchange.client)),
+      lease_(acquire_model(service, exchange, model)),
       connection_(exchange.connection),
       client_(exchange.client),
-      options_(options),
-      metrics_(metrics),
+      options_(service.options),
+      metrics_(service.metrics),
       arrival_(exchange.arrival),
       last_sign_(now_seconds()) {}
 
 Job::~Job() {
   for (const uint64_t id : ids_) model().cancel(id);
+}
+
+AnswerHead Job::new_head(const std::string& id_prefix) const {
+  return {new_id(id_prefix), lease_.name, std::time(nullptr)};
 }
 
 void Job::add(Request request, bool new_prompt) {
@@ -63,14 +70,12 @@ void Job::submit_more() {
   }
 }
 
-void Job::look_around(const std::function<void()>& on_silence) {
+void Job::check_limits_and_keep_alive(const std::function<void()>& on_silence) {
   const bool is_gone = queue_->is_closed() || connection_.is_aborted();
   if (is_gone || (taken_.empty() && !connection_.is_open())) throw ClientGone{};
   if (queue_->has_overflown()) throw ApiError(503, "the answer was not read fast enough");
+  check_answer_time(arrival_, options_);
   const double now = now_seconds();
-  if (now - arrival_ > options_.answer_seconds)
-    throw ApiError(503,
-                   fmt::format("the answer took more than {} seconds", options_.answer_seconds));
   if (!on_silence || now - last_sign_ < options_.keep_alive_seconds) return;
   last_sign_ = now;
   on_silence();
@@ -97,12 +102,12 @@ std::optional<AnswerEvent> Job::next(const std::function<void()>& on_silence) {
     if (ticket_->wait(tick))
       begin();
     else
-      look_around(on_silence);
+      check_limits_and_keep_alive(on_silence);
   }
   while (open_ > 0) {
     if (taken_.empty()) {
       taken_ = queue_->take(tick);
-      look_around(on_silence);
+      check_limits_and_keep_alive(on_silence);
       continue;
     }
     auto first = taken_.extract(taken_.begin());

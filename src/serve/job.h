@@ -2,10 +2,10 @@
 // The answers that one HTTP request asks for: their way through queue and engine, as its thread
 // sees it.
 
+#include "api/response.h"
 #include "serve/answer_queue.h"
 #include "serve/connection.h"
-#include "serve/http_server.h"
-#include "serve/model_pool.h"
+#include "serve/service.h"
 
 namespace minke {
 
@@ -18,14 +18,16 @@ struct AnswerEvent {
 // Not thread-safe.
 class Job {
  public:
-  Job(ModelPool::Lease lease, const Exchange& exchange, const ServeOptions& options,
-      ServerMetrics& metrics);
+  // Takes the client's share of requests at once, and the model; refuses by ApiErrors.
+  Job(Service& service, const Exchange& exchange, const std::string& model);
   // Cancels what is open.
   ~Job();
   Job(const Job&) = delete;
 
   ServedModel& model() const { return *lease_.model; }
   const ModelPool::Lease& lease() const { return lease_; }
+  // Of an answer that begins now.
+  AnswerHead new_head(const std::string& id_prefix) const;
   int64_t prompt_tokens() const { return prompt_tokens_; }  // of all prompts
 
   // Answer `index` is to be made; indices count up from 0. Impossible requests are ApiErrors.
@@ -40,9 +42,10 @@ class Job {
  private:
   void begin();
   void submit_more();
-  void look_around(const std::function<void()>& on_silence);
+  void check_limits_and_keep_alive(const std::function<void()>& on_silence);
   void record(int index, const AnswerPiece& piece);
 
+  std::shared_ptr<void> hold_;  // the client's share
   ModelPool::Lease lease_;
   Connection& connection_;
   const std::string client_;

@@ -12,6 +12,9 @@
 
 namespace minke {
 
+// Adds what was counted since an engine began, and nothing of what it does now.
+void add_counters(EngineStats& sum, const EngineStats& more);
+
 // Thread-safe.
 class ServerMetrics {
  public:
@@ -22,19 +25,24 @@ class ServerMetrics {
   // So many tokens came, each so long after the one before.
   void record_token_gaps(double seconds, int64_t count);
   void record_queue(double seconds);
-  // Of a model that is unloaded, so that sums never fall.
-  void add_finished(const EngineStats& stats);
 
-  // Prometheus' text format. stats: of the models that are loaded, by name, with requests that
-  // wait for admission.
+  // waiting, running: requests before and behind the admission.
   struct ModelState {
     std::string name;
     EngineStats stats;
     int64_t waiting, running;
   };
-  std::string text(const std::vector<ModelState>& models);
+  // As they are at one moment, so that sums never fall.
+  struct ModelStates {
+    std::vector<ModelState> loaded;
+    EngineStats unloaded;  // sum of those that were unloaded
+  };
+  // Prometheus' text format.
+  std::string text(const ModelStates& models);
 
  private:
+  std::string requests_text() const;
+  std::string cost_text(int64_t generated_tokens);
   // Durations by their upper bounds.
   struct Histogram {
     static constexpr std::array<double, 13> bounds = {.001, .0025, .005, .01, .025, .05, .1,
@@ -51,7 +59,6 @@ class ServerMetrics {
   std::map<std::pair<std::string, int>, int64_t> requests_;
   double http_cpu_ = 0;
   Histogram first_token_, token_gap_, queue_;
-  EngineStats finished_;
   EnergyMeter energy_;
 };
 

@@ -1,6 +1,7 @@
 #include "serve/model_pool.h"
 
 #include <toml++/toml.h>
+#include <algorithm>
 #include <set>
 
 #include "api/error.h"
@@ -65,6 +66,13 @@ ModelAlias read_alias(const toml::node& node, const std::string& where) {
   return alias;
 }
 
+[[noreturn]] void refuse_name(const std::string& name, const std::vector<std::string>& names) {
+  throw ApiError(404,
+                 fmt::format("there is no model '{}'; did you mean '{}'?", name.substr(0, 100),
+                             nearest(name.substr(0, 100), names)),
+                 "model");
+}
+
 }  // namespace
 
 void read_models_file(const fs::path& path, ServeOptions& options) {
@@ -87,8 +95,7 @@ void read_models_file(const fs::path& path, ServeOptions& options) {
           read_alias(node, fmt::format("{}: alias {}", path.string(), name.str()));
 }
 
-ModelPool::ModelPool(const ServeOptions& options, ServerMetrics& metrics)
-    : options_(options), metrics_(metrics) {
+ModelPool::ModelPool(const ServeOptions& options) : options_(options) {
   std::set<std::string> names;
   for (const ServedModelOptions& model : options.models) {
     if (!names.insert(model.name).second) fail_usage("two models have the name '{}'", model.name);
@@ -113,41 +120,55 @@ ModelPool::Entry& ModelPool::find(const std::string& name, std::optional<bool>& 
     thinking = known->second;
     return entries_.front();
   }
-  throw ApiError(404,
-                 fmt::format("there is no model '{}'; did you mean '{}'?", name.substr(0, 100),
-                             nearest(name.substr(0, 100), names())),
-                 "model");
+  refuse_name(name, names());
 }
 
-ModelPool::Lease ModelPool::acquire(const std::string& name) {
+ModelPool::~ModelPool() {
+  for (const Entry& entry : entries_)
+    if (entry.loading.valid()) entry.loading.wait();
+}
+
+ModelPool::Lease ModelPool::acquire(const std::string& name,
+                                    const std::function<void()>& look_around) {
   Lease lease;
   Entry& entry = find(name, lease.thinking);
   lease.name = name.empty() ? entry.options.name : name;
-  const std::lock_guard loading(entry.loading);
-  {
-    const std::lock_guard lock(mutex_);
-    entry.used = now_seconds();
-    lease.model = entry.model;
-  }
-  if (!lease.model) lease.model = load(entry);
+  lease.model = loaded(entry, look_around);
   const auto& chat_template = lease.model->chat_template();
   if (!chat_template || !chat_template->can_think()) lease.thinking.reset();
   return lease;
 }
 
-// The plan is known once the files are open; the bytes are set aside before they are taken.
-std::shared_ptr<ServedModel> ModelPool::load(Entry& entry) {
-  const int64_t bytes = ServedModel::plan_bytes(entry.options);
-  {
-    const std::lock_guard lock(mutex_);
-    make_room(entry, bytes);
-    entry.bytes = bytes;
+// A model that was unloaded again before its load's end was noticed is loaded once more.
+std::shared_ptr<ServedModel> ModelPool::loaded(Entry& entry,
+                                               const std::function<void()>& look_around) {
+  constexpr std::chrono::milliseconds tick(100);
+  while (true) {
+    std::shared_future<void> loading;
+    {
+      const std::lock_guard lock(mutex_);
+      entry.used = now_seconds();
+      if (entry.model) return entry.model;
+      const auto has_ended = [&] {
+        return entry.loading.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+      };
+      if (!entry.loading.valid() || has_ended())
+        entry.loading = std::async(std::launch::async, [this, &entry] { load(entry); });
+      loading = entry.loading;
+    }
+    while (loading.wait_for(tick) != std::future_status::ready) look_around();
+    loading.get();
   }
+}
+
+// The plan is known once the files are open; the bytes are set aside before they are taken.
+void ModelPool::load(Entry& entry) {
+  const int64_t bytes = ServedModel::plan_bytes(entry.options);
+  make_room(entry, bytes);
   try {
-    auto model = std::make_shared<ServedModel>(entry.options, options_.queue, metrics_);
+    auto model = std::make_shared<ServedModel>(entry.options, options_.queue);
     const std::lock_guard lock(mutex_);
-    entry.model = model;
-    return model;
+    entry.model = std::move(model);
   } catch (...) {
     const std::lock_guard lock(mutex_);
     entry.bytes = 0;
@@ -155,7 +176,19 @@ std::shared_ptr<ServedModel> ModelPool::load(Entry& entry) {
   }
 }
 
-void ModelPool::make_room(const Entry& wanted, int64_t bytes) {
+// The end of a model takes a while (its thread may be in a step): nobody but others that need room
+// wait for it.
+void ModelPool::make_room(Entry& wanted, int64_t bytes) {
+  const std::lock_guard room_lock(room_mutex_);
+  std::vector<std::shared_ptr<ServedModel>> unloaded;  // ends before room_lock, after lock
+  const std::lock_guard lock(mutex_);
+  unloaded = unload_for(wanted, bytes);
+  wanted.bytes = bytes;
+}
+
+// Takes models that nobody uses from their entries until there is room.
+std::vector<std::shared_ptr<ServedModel>> ModelPool::unload_for(const Entry& wanted,
+                                                                int64_t bytes) {
   const int64_t budget = options_.memory_bytes ? options_.memory_bytes : machine().memory_bytes;
   if (bytes > budget)
     throw ApiError(503,
@@ -169,6 +202,7 @@ void ModelPool::make_room(const Entry& wanted, int64_t bytes) {
     throw ApiError(503, fmt::format("the model '{}' needs {} MB, {} of {} MB are in use; try again "
                                     "when other answers have ended",
                                     wanted.options.name, bytes >> 20, busy >> 20, budget >> 20));
+  std::vector<std::shared_ptr<ServedModel>> unloaded;
   while (true) {
     int64_t taken = 0;
     Entry* oldest = nullptr;
@@ -177,9 +211,10 @@ void ModelPool::make_room(const Entry& wanted, int64_t bytes) {
       const bool is_idle = entry.model && entry.model.use_count() == 1;
       if (is_idle && (!oldest || entry.used < oldest->used)) oldest = &entry;
     }
-    if (taken + bytes <= budget) return;
+    if (taken + bytes <= budget) return unloaded;
     info("unloading {}", oldest->options.name);
-    oldest->model.reset();
+    add_counters(unloaded_, oldest->model->stats());
+    unloaded.push_back(std::move(oldest->model));
     oldest->bytes = 0;
   }
 }
@@ -188,18 +223,23 @@ std::vector<std::string> ModelPool::names() const {
   std::set<std::string> names;
   for (const Entry& entry : entries_) names.insert(entry.options.name);
   for (const auto& [name, alias] : options_.aliases) names.insert(name);
-  if (entries_.size() == 1)
-    for (const auto& [name, thinking] : deepseek_names) names.insert(name);
+  for (const auto& [name, thinking] : deepseek_names) names.insert(name);
   return {names.begin(), names.end()};
 }
 
-std::vector<ServerMetrics::ModelState> ModelPool::states() {
+void ModelPool::check_name(const std::string& name) const {
+  const std::vector<std::string> known = names();
+  if (std::ranges::find(known, name) == known.end()) refuse_name(name, known);
+}
+
+ServerMetrics::ModelStates ModelPool::states() const {
   const std::lock_guard lock(mutex_);
-  std::vector<ServerMetrics::ModelState> states;
-  for (Entry& entry : entries_)
+  ServerMetrics::ModelStates states{{}, unloaded_};
+  for (const Entry& entry : entries_)
     if (entry.model)
-      states.push_back({entry.options.name, entry.model->stats(),
-                        entry.model->admission().waiting(), entry.model->admission().running()});
+      states.loaded.push_back({entry.options.name, entry.model->stats(),
+                               entry.model->admission().waiting(),
+                               entry.model->admission().running()});
   return states;
 }
 

@@ -141,8 +141,16 @@ constexpr const char* components = R"json({
       "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}}}},
     "Text": {"type": "object", "required": ["content"], "properties": {
       "content": {"type": "string"}}},
+    "Model": {"type": "object", "required": ["id", "object", "created", "owned_by"], "properties": {
+      "id": {"type": "string"}, "object": {"const": "model"}, "created": {"type": "integer"},
+      "owned_by": {"type": "string"}}},
     "Models": {"type": "object", "required": ["object", "data"], "properties": {
-      "data": {"type": "array", "items": {"type": "object", "required": ["id", "object"]}}}},
+      "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}}},
+    "Runs": {"type": "object", "required": ["runs"], "properties": {
+      "runs": {"type": "array", "items": {"type": "object", "required": ["name", "modified", "stages"]}}}},
+    "Lines": {"type": "object", "required": ["lines", "next"], "properties": {
+      "lines": {"type": "array"}, "next": {"type": "integer", "minimum": 0}}},
+    "Ledger": {"type": ["object", "null"]},
     "Status": {"type": "object", "required": ["status"], "properties": {
       "status": {"type": "string"}}}
   }
@@ -159,19 +167,49 @@ Json responses(const Json& content) {
           {"default", {{"description", "What is wrong"}, {"content", json_content("Error")}}}};
 }
 
+// A key, or none where the server asks for none.
+Json key_security() { return Json::array({{{"key", Json::array()}}, Json::object()}); }
+
 Json post(const char* summary, const std::string& request, const std::string& answer,
           bool can_stream) {
   Json content = json_content(answer);
   if (can_stream) content["text/event-stream"] = {{"schema", reference("Event")}};
   return {{"post",
            {{"summary", summary},
-            {"security", Json::array({{{"key", Json::array()}}, Json::object()})},
+            {"security", key_security()},
             {"requestBody", {{"required", true}, {"content", json_content(request)}}},
             {"responses", responses(content)}}}};
 }
 
 Json get(const char* summary, const Json& content) {
   return {{"get", {{"summary", summary}, {"responses", responses(content)}}}};
+}
+
+Json get_with_key(const char* summary, const Json& content, Json parameters = Json::array()) {
+  Json path = get(summary, content);
+  path["get"]["security"] = key_security();
+  path["get"]["parameters"] = std::move(parameters);
+  return path;
+}
+
+// in: path or query.
+Json parameter(const char* name, const char* in, Json schema) {
+  return {{"name", name},
+          {"in", in},
+          {"required", in == std::string_view("path")},
+          {"schema", std::move(schema)}};
+}
+
+void add_runs(Json& paths) {
+  const Json run = parameter("run", "path", {{"type", "string"}});
+  const Json after = parameter("after", "query", {{"type", "integer"}, {"minimum", 0}});
+  paths["/api/runs"] = get_with_key("Runs below --runs, newest first", json_content("Runs"));
+  paths["/api/runs/{run}/metrics"] = get_with_key("Lines of metrics.jsonl from a byte on",
+                                                  json_content("Lines"), Json::array({run, after}));
+  paths["/api/runs/{run}/samples"] = get_with_key("Lines of samples.jsonl from a byte on",
+                                                  json_content("Lines"), Json::array({run, after}));
+  paths["/api/runs/{run}/ledger"] =
+      get_with_key("The run's bill", json_content("Ledger"), Json::array({run}));
 }
 
 Json text_content(const char* type) { return {{type, {{"schema", {{"type", "string"}}}}}}; }
@@ -189,12 +227,16 @@ Json document() {
   paths["/v1/messages"] = post("Anthropic's Messages", "MessagesRequest", "Message", true);
   paths["/v1/messages/count_tokens"] =
       post("Tokens of the prompt that Messages make", "MessagesPrompt", "MessagesCount", false);
-  paths["/v1/models"] = get("Names that can be asked for", json_content("Models"));
+  paths["/v1/models"] = get_with_key("Names that can be asked for", json_content("Models"));
+  paths["/v1/models/{model}"] =
+      get_with_key("Whether a name can be asked for", json_content("Model"),
+                   Json::array({parameter("model", "path", {{"type", "string"}})}));
   paths["/tokenize"] = post("Text to token ids", "TokenizeRequest", "Tokens", false);
   paths["/detokenize"] = post("Token ids to text", "DetokenizeRequest", "Text", false);
   paths["/health"] = get("The process lives", json_content("Status"));
   paths["/ready"] = get("A model is loaded", json_content("Status"));
-  paths["/metrics"] = get("Prometheus' metrics", text_content("text/plain"));
+  add_runs(paths);
+  paths["/metrics"] = get_with_key("Prometheus' metrics", text_content("text/plain"));
   paths["/"] = get("The page", text_content("text/html"));
   return {{"openapi", "3.1.0"},
           {"info", {{"title", "Minke"}, {"version", "1"}}},

@@ -62,9 +62,9 @@ struct ServeOptions {
   CostConfig prices;
 };
 
-// The models of a TOML file:
-//   [[model]] name, path, and optionally compute, context, cache_tokens, max_sequences,
-//   draft_tokens [aliases] NAME = "model" or NAME = {model = "...", thinking = true}
+// The models of a TOML file. It has tables [[model]] with the keys name and path, and optionally
+// compute, context, cache_tokens, max_sequences and draft_tokens; in a table [aliases], the value
+// of another name is "model" or {model = "...", thinking = true}.
 // What is wrong with it is a usage Error that names the place.
 void read_models_file(const fs::path& path, ServeOptions& options);
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "infer/generation_config.h"
+#include "serve/metrics.h"
 
 namespace minke {
 namespace {
@@ -41,21 +42,19 @@ LoadOptions load_options(const ServedModelOptions& options, const ModelConfig& c
 
 int64_t ServedModel::plan_bytes(const ServedModelOptions& options) {
   const ModelSource source = ModelSource::open(options.path);
-  return plan_memory(source.config(), source, options.compute.value_or(source.dtype()),
-                     load_options(options, source.config()), source.where())
-      .total();
+  const auto plan = plan_memory(source.config(), source, options.compute.value_or(source.dtype()),
+                                load_options(options, source.config()), source.where());
+  return plan.total() + static_cast<int64_t>(GrammarMemory::default_bytes);
 }
 
-ServedModel::ServedModel(const ServedModelOptions& options, int64_t queue, ServerMetrics& metrics)
-    : ServedModel(ModelSource::open(options.path), options, queue, metrics) {}
+ServedModel::ServedModel(const ServedModelOptions& options, int64_t queue)
+    : ServedModel(ModelSource::open(options.path), options, queue) {}
 
-ServedModel::ServedModel(ModelSource source, const ServedModelOptions& options, int64_t queue,
-                         ServerMetrics& metrics)
+ServedModel::ServedModel(ModelSource source, const ServedModelOptions& options, int64_t queue)
     : tokenizer_(source.tokenizer()),
       template_(find_template(source, tokenizer_)),
       sampling_(recommended_sampling(source)),
-      admission_(options.max_sequences, queue),
-      metrics_(metrics) {
+      admission_(options.max_sequences, queue) {
   if (template_) stop_tokens_ = template_->stop_ids(tokenizer_);
   engine_options_.max_sequences = options.max_sequences;
   engine_options_.draft_tokens = options.draft_tokens;
@@ -74,7 +73,6 @@ ServedModel::~ServedModel() {
   }
   wake_.notify_all();
   thread_.join();
-  metrics_.add_finished(engine_->stats());
 }
 
 void ServedModel::work() {
@@ -100,7 +98,7 @@ void ServedModel::recover(const std::string& reason) {
   const std::lock_guard lock(mutex_);
   for (const auto& [id, open] : open_) open.on_tokens(event);
   open_.clear();
-  metrics_.add_finished(engine_->stats());
+  add_counters(finished_, engine_->stats());
   engine_ = std::make_unique<Engine>(*model_, tokenizer_, engine_options_);
 }
 
@@ -153,7 +151,9 @@ void ServedModel::cancel(uint64_t id) {
 
 EngineStats ServedModel::stats() const {
   const std::lock_guard lock(mutex_);
-  return engine_->stats();
+  EngineStats stats = engine_->stats();
+  add_counters(stats, finished_);
+  return stats;
 }
 
 std::shared_ptr<const TokenTrie> ServedModel::trie() {
@@ -177,7 +177,8 @@ std::shared_ptr<CompiledGrammar> ServedModel::grammar(const std::string& text,
       return grammars_.front().second;
     }
   }
-  auto compiled = std::make_shared<CompiledGrammar>(Grammar::parse(text, where), where, trie, ends);
+  auto compiled = std::make_shared<CompiledGrammar>(Grammar::parse(text, where), where, trie, ends,
+                                                    grammar_memory_);
   const std::lock_guard lock(grammar_mutex_);
   grammars_.emplace_front(std::move(key), compiled);
   if (grammars_.size() > most_grammars) grammars_.pop_back();

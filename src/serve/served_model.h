@@ -9,7 +9,6 @@
 #include "infer/constrained.h"
 #include "infer/engine.h"
 #include "serve/admission.h"
-#include "serve/metrics.h"
 #include "serve/options.h"
 
 namespace minke {
@@ -17,7 +16,7 @@ namespace minke {
 // Const members are thread-safe, as are those that say so.
 class ServedModel {
  public:
-  ServedModel(const ServedModelOptions& options, int64_t queue, ServerMetrics& metrics);
+  ServedModel(const ServedModelOptions& options, int64_t queue);
   // Bytes that it will take.
   static int64_t plan_bytes(const ServedModelOptions& options);
   // Cancels what runs.
@@ -41,6 +40,7 @@ class ServedModel {
   void check(const Request& request) const;
   uint64_t submit(Request request);
   void cancel(uint64_t id);
+  // The counters are those of all engines that it had.
   EngineStats stats() const;
   // A grammar ready for this vocabulary, kept for the next request with the same text.
   std::shared_ptr<CompiledGrammar> grammar(const std::string& text, const std::string& where,
@@ -50,8 +50,7 @@ class ServedModel {
  private:
   using Grammars = std::list<std::pair<std::string, std::shared_ptr<CompiledGrammar>>>;
 
-  ServedModel(ModelSource source, const ServedModelOptions& options, int64_t queue,
-              ServerMetrics& metrics);
+  ServedModel(ModelSource source, const ServedModelOptions& options, int64_t queue);
   void work();
   void recover(const std::string& reason);
 
@@ -61,13 +60,13 @@ class ServedModel {
   std::vector<int32_t> stop_tokens_;
   int64_t context_ = 0;
   Admission admission_;
-  ServerMetrics& metrics_;
   EngineOptions engine_options_;
   std::unique_ptr<LoadedModel> model_;
 
   mutable std::mutex mutex_;  // for what follows
   std::condition_variable wake_;
   std::unique_ptr<Engine> engine_;
+  EngineStats finished_;  // counters of engines that failed
   struct Open {
     uint64_t engine_id;
     std::function<void(const TokenEvent&)> on_tokens;
@@ -79,6 +78,8 @@ class ServedModel {
   std::mutex grammar_mutex_;  // for what follows
   std::shared_ptr<const TokenTrie> trie_;
   Grammars grammars_;  // newest first
+  // Grammars of answers may outlive the model.
+  const std::shared_ptr<GrammarMemory> grammar_memory_ = std::make_shared<GrammarMemory>();
 
   std::thread thread_;
 };

@@ -40,7 +40,7 @@ Server::Server(ServeOptions options)
     : options_(checked(std::move(options))),
       metrics_(options_.prices),
       limits_(options_.requests_per_minute, options_.requests_at_once),
-      pool_(options_, metrics_),
+      pool_(options_),
       service_{options_, pool_, metrics_, limits_},
       http_(options_) {
   http_.on_done = [this](const std::string& path, int status, double cpu) {
@@ -48,7 +48,7 @@ Server::Server(ServeOptions options)
   };
   http_.on_request = [this](const std::string& client) { limits_.count(client); };
   add_routes();
-  pool_.acquire("");
+  pool_.acquire("", [] {});
 }
 
 Server::~Server() = default;
@@ -72,10 +72,14 @@ void Server::add_openai_routes() {
     add("POST", base + "/tokenize", handle_tokenize);
     add("POST", base + "/detokenize", handle_detokenize);
     add("GET", base + "/models", [](Service& service, Exchange& exchange) {
-      std::vector<ModelEntry> models;
-      for (const std::string& name : service.pool.names()) models.push_back({name});
-      exchange.reply(to_text(models_json(models)));
+      exchange.reply(to_text(models_json(service.pool.names())));
     });
+    const std::string prefix = base + "/models/";
+    http_.add_below(prefix, {[this, prefix](Exchange& exchange) {
+                      const std::string name = exchange.request.path.substr(prefix.size());
+                      pool_.check_name(name);
+                      exchange.reply(to_text(model_json(name)));
+                    }});
   }
 }
 
