@@ -9,7 +9,7 @@
 #include "bench/rollout.h"
 #include "bench/train.h"
 #include "cli/commands.h"
-#include "cli/compute_option.h"
+#include "cli/load_options.h"
 
 namespace minke {
 namespace {

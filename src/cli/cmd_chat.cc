@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "chat/chat.h"
 #include "cli/commands.h"
-#include "cli/compute_option.h"
+#include "cli/load_options.h"
 
 namespace minke {
 

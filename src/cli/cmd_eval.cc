@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
-#include "cli/compute_option.h"
+#include "cli/load_options.h"
 #include "config/task_config.h"
 #include "data/compressors.h"
 #include "ledger/version.h"

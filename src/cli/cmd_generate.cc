@@ -9,7 +9,7 @@
 #include "base/machine.h"
 #include "base/threads.h"
 #include "cli/commands.h"
-#include "cli/compute_option.h"
+#include "cli/load_options.h"
 #include "infer/constrained.h"
 #include "infer/generate.h"
 #include "infer/json_schema.h"

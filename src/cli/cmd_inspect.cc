@@ -7,7 +7,7 @@
 
 #include "base/machine.h"
 #include "cli/commands.h"
-#include "cli/compute_option.h"
+#include "cli/load_options.h"
 #include "config/parameters.h"
 #include "model/inspect.h"
 #include "model/memory_plan.h"

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/compute_option.h"
+#include "cli/load_options.h"
 #include "io/safetensors.h"
 #include "model/score.h"
 

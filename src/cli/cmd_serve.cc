@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/compute_option.h"
+#include "cli/load_options.h"
 #include "serve/server.h"
 
 namespace minke {
@@ -19,7 +19,6 @@ namespace {
 
 struct Arguments {
   std::string model, models_file, compute, key_file;
-  double memory_gibibytes = 0;
   ServedModelOptions model_options;
   ServeOptions options;
 };
@@ -95,7 +94,6 @@ std::string model_name(const fs::path& path) {
 
 void run(Arguments a) {
   ServeOptions& options = a.options;
-  options.memory_bytes = static_cast<int64_t>(a.memory_gibibytes * 0x1p30);
   if (!a.key_file.empty()) read_keys(a.key_file, options.keys);
   if (!a.models_file.empty()) {
     read_models_file(a.models_file, options);
@@ -166,10 +164,7 @@ void add_model_options(CLI::App& command, Arguments& a) {
                   "Guessed with each token; 0: none")
       ->check(CLI::Range(0, 16));
   add_compute_option(command, a.compute);
-  command
-      .add_option("--memory", a.memory_gibibytes,
-                  "GiB for all models together (default: what the machine grants)")
-      ->check(CLI::Range(0.001, 1e6));
+  add_memory_option(command, a.options.memory_bytes);
 }
 
 }  // namespace

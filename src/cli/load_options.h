@@ -20,7 +20,7 @@ inline void add_memory_option(CLI::App& command, int64_t& bytes) {
       .add_option_function<double>(
           "--memory",
           [&bytes](double gibibytes) { bytes = static_cast<int64_t>(gibibytes * 0x1p30); },
-          "GiB that the model may take (default: what the machine grants)")
+          "GiB that models may take (default: what the machine grants)")
       ->check(CLI::Range(0.001, 1e6));
 }
 
