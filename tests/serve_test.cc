@@ -236,7 +236,8 @@ TEST_F(ServeProgram, AnswersOfOneRequestAreLimited) {
   start("run --max-sequences 2");
   const auto ask = [this](size_t prompts, int n, size_t tokens) {
     const std::vector<int> prompt(tokens, 5);
-    const Value body = {{"prompt", std::vector(prompts, prompt)}, {"n", n}, {"max_tokens", 2}};
+    const Value body = {
+        {"prompt", std::vector(prompts, prompt)}, {"n", n}, {"max_tokens", 2}, {"temperature", 0}};
     return post("/v1/completions", body);
   };
   EXPECT_EQ(ask(17, 16, 1).status, 422);
