@@ -97,7 +97,8 @@ void ChatAnswer::count(const TokenEvent& event) {
     if (at_begin_ && token == think_begin_) in_reasoning_ = true;
     if (token == think_end_) in_reasoning_ = false;
     reasoning_tokens_ += in_reasoning_;
-    at_begin_ &= tokenizer_.token_bytes(token).find_first_not_of(" \t\r\n") == std::string::npos;
+    if (at_begin_)
+      at_begin_ = tokenizer_.token_bytes(token).find_first_not_of(" \t\r\n") == std::string::npos;
   }
   cached_tokens_ = std::max(cached_tokens_, event.cached_tokens);
 }
