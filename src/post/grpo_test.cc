@@ -289,15 +289,21 @@ TEST(Grpo, PromptsAreCheckedBeforeTheRun) {
   EXPECT_NO_THROW(make({"the whale"}));
 }
 
+// Groups of two short answers, drawn until they vary.
+GrpoConfig dynamic_config(const TinyModel& files, int64_t max_tokens) {
+  GrpoConfig config = config_of(files, "run");
+  config.rollout.group = 2;
+  config.rollout.max_tokens = max_tokens;
+  config.rollout.dynamic_sampling = true;
+  config.rollout.max_rounds = 50;
+  return config;
+}
+
 // Every answer that is kept is read again by the reference, by the trainer's arithmetic after a
 // fast rollout, and before a masked update.
 TEST(Grpo, WhatIsReadAgainIsCounted) {
   const TinyModel files("scored");
-  GrpoConfig config = config_of(files, "run");
-  config.rollout.group = 2;
-  config.rollout.max_tokens = 2;
-  config.rollout.dynamic_sampling = true;
-  config.rollout.max_rounds = 50;
+  GrpoConfig config = dynamic_config(files, 2);
   EXPECT_EQ(make_trainer(config, false, Letters())->step().scored_tokens, 0);
   config.loss.kl_coefficient = 0.1;
   const GrpoStepReport one = make_trainer(config, false, Letters())->step();
@@ -311,11 +317,7 @@ TEST(Grpo, WhatIsReadAgainIsCounted) {
 
 TEST(Grpo, DynamicSamplingDrawsUntilGroupsVary) {
   const TinyModel files("dynamic");
-  GrpoConfig config = config_of(files, "run");
-  config.rollout.group = 2;
-  config.rollout.max_tokens = 1;
-  config.rollout.dynamic_sampling = true;
-  config.rollout.max_rounds = 50;
+  GrpoConfig config = dynamic_config(files, 1);
   const auto trainer = make_trainer(config, false, Letters());
   const GrpoStepReport report = trainer->step();
   EXPECT_EQ(report.varying_groups, 4);

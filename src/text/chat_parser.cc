@@ -86,6 +86,22 @@ CallHead read_call_head(std::string_view text, std::string_view arguments_key) {
   return {CallHead::Kind::call, name->get<std::string>(), at - 1};
 }
 
+struct TakenCall {
+  std::string text;
+  bool has_end;
+};
+
+// Takes a call, or its rest, with the tag that ends it ("": nothing but the answer's end does);
+// nothing while that is still to come.
+std::optional<TakenCall> take_call(std::string& pending, std::string_view tag, bool at_end) {
+  const size_t end = tag.empty() ? std::string::npos : pending.find(tag);
+  const bool has_end = end != std::string::npos;
+  if (!has_end && !at_end) return std::nullopt;
+  TakenCall call{pending.substr(0, end), has_end};
+  pending.erase(0, has_end ? end + tag.size() : end);
+  return call;
+}
+
 }  // namespace
 
 size_t ChatParser::ObjectScan::take(std::string_view text) {
@@ -342,23 +358,19 @@ bool ChatParser::step_json_arguments(bool at_end) {
 
 // What is left of a call when its arguments have come: a brace, perhaps other fields before it.
 bool ChatParser::step_json_tail(bool at_end) {
-  const size_t end = call_end_.empty() ? std::string::npos : pending_.find(call_end_);
-  if (end == std::string::npos && !at_end) return false;
-  const std::string tail = pending_.substr(0, end);
-  pending_.erase(0, end == std::string::npos ? end : end + call_end_.size());
-  if (!is_blank(tail) && !parsed("{\"\": 0" + tail)) emit(Kind::content, tail);
+  const auto tail = take_call(pending_, call_end_, at_end);
+  if (!tail) return false;
+  if (!is_blank(tail->text) && !parsed("{\"\": 0" + tail->text)) emit(Kind::content, tail->text);
   state_ = State::content;
   return true;
 }
 
 bool ChatParser::step_json_whole(bool at_end) {
-  const size_t end = call_end_.empty() ? std::string::npos : pending_.find(call_end_);
-  if (end == std::string::npos && !at_end) return false;
-  const std::string text = pending_.substr(0, end);
-  pending_.erase(0, end == std::string::npos ? end : end + call_end_.size());
-  if (!emit_json_call(text)) {
-    emit(Kind::content, std::exchange(head_, {}) + text);
-    if (end != std::string::npos) emit(Kind::content, call_end_);
+  const auto call = take_call(pending_, call_end_, at_end);
+  if (!call) return false;
+  if (!emit_json_call(call->text)) {
+    emit(Kind::content, std::exchange(head_, {}) + call->text);
+    if (call->has_end) emit(Kind::content, call_end_);
   }
   state_ = State::content;
   return true;
