@@ -1,5 +1,7 @@
 #include "bench/inference.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "kernels/matmul.h"
 #include "kernels/peak.h"
 #include "plan/flops.h"
+#include "train/profile.h"
 
 namespace minke {
 namespace {
@@ -58,6 +61,24 @@ nlohmann::ordered_json report(const std::string& model, const InferenceBench& op
 double median(std::vector<double> seconds) {
   std::nth_element(seconds.begin(), seconds.begin() + seconds.size() / 2, seconds.end());
   return seconds[seconds.size() / 2];
+}
+
+// Seconds that `work` takes; with a profile, which counts it as a step.
+template <typename Work>
+double timed(StepProfile* profile, const Work& work) {
+  const double start = now_seconds();
+  if (profile) profile->begin_step();
+  work();
+  const double seconds = now_seconds() - start;
+  if (profile) profile->end_step(seconds);
+  return seconds;
+}
+
+void print_with_profile(nlohmann::ordered_json& line, const InferenceBench& options,
+                        const StepProfile& profile, const Peaks& peaks) {
+  if (options.profile && options.json) line["profile"] = profile.json(peaks);
+  print_report(line, options.json);
+  if (options.profile && !options.json) fmt::print("\n{}", profile.table(peaks));
 }
 
 // Sequences that grow by steps which check drafts, of which chance decides how many are taken.
@@ -112,11 +133,9 @@ void bench_prefill(const std::string& model, const InferenceBench& options) {
   };
   read_prompt();
   std::vector<double> seconds;
-  for (int i = 0; i < options.repeat; ++i) {
-    const double start = now_seconds();
-    read_prompt();
-    seconds.push_back(now_seconds() - start);
-  }
+  StepProfile profile;
+  for (int i = 0; i < options.repeat; ++i)
+    seconds.push_back(timed(options.profile ? &profile : nullptr, read_prompt));
   const Peaks peaks = around.best();
   const ModelConfig& config = bench.model().config();
   const double best = *std::min_element(seconds.begin(), seconds.end());
@@ -137,7 +156,7 @@ void bench_prefill(const std::string& model, const InferenceBench& options) {
                {"limit", integers ? "int8" : "bf16"},
                {"limit_operations_per_second", peak},
                {"limit_fraction", operations / best / peak}});
-  print_report(line, options.json);
+  print_with_profile(line, options, profile, peaks);
 }
 
 void bench_decode(const std::string& model, const InferenceBench& options) {
@@ -145,18 +164,21 @@ void bench_decode(const std::string& model, const InferenceBench& options) {
   const bool drafting = options.simulated_acceptance > 0;
   const int64_t checked = drafting ? 1 + options.draft_tokens : 1;  // tokens of a sequence a step
   const int64_t first = options.context + warm_up;
-  const PeaksAround around;
+  MemoryReads memory;
   RandomSequences bench(
       model, load_options(options, warm_up + options.tokens * checked, options.batch * checked),
       options.batch);
   SimulatedDrafts drafts(options, first);
-  std::vector<double> seconds, empty, drafted;
+  std::vector<double> seconds, empty, drafted, bandwidths;
   int64_t read = 0;
+  StepProfile profile;
   for (int64_t step = -warm_up; step < options.tokens; ++step) {
     const int64_t read_before = packed_bytes_read();
-    const double time = bench.forward(first + step, 1, AttentionForm::absorbed);
+    const double time = timed(options.profile && step >= 0 ? &profile : nullptr,
+                              [&] { bench.forward(first + step, 1, AttentionForm::absorbed); });
     if (step >= 0) seconds.push_back(time);
     if (step >= 0) read += packed_bytes_read() - read_before;
+    if (step >= 0) bandwidths.push_back(memory.measure());
     if (options.context > 0) {
       const double time_of_empty = bench.forward(warm_up + step, 1, AttentionForm::absorbed);
       if (step >= 0) empty.push_back(time_of_empty);
@@ -166,7 +188,8 @@ void bench_decode(const std::string& model, const InferenceBench& options) {
   const double weights = static_cast<double>(read) / static_cast<double>(options.tokens);
   const double keys = static_cast<double>(options.batch * bench.model().cache_bytes_per_token()) *
                       (static_cast<double>(first) + 0.5 * static_cast<double>(options.tokens));
-  const double bandwidth = around.best().memory_bytes_per_second;
+  const double bandwidth = median(bandwidths);
+  const double best_bandwidth = *std::max_element(bandwidths.begin(), bandwidths.end());
   const double best = *std::min_element(seconds.begin(), seconds.end()), middle = median(seconds);
   const double batch = static_cast<double>(options.batch);
   auto line = report(model, options);
@@ -182,12 +205,14 @@ void bench_decode(const std::string& model, const InferenceBench& options) {
                {"limit_bytes_per_second", bandwidth},
                {"limit_tokens_per_second", batch * bandwidth / (weights + keys)},
                {"limit_fraction", (weights + keys) / middle / bandwidth},
-               {"best_limit_fraction", (weights + keys) / best / bandwidth}});
+               {"best_limit_fraction", (weights + keys) / best / best_bandwidth}});
   if (!empty.empty())
     line.update({{"empty_context_median_seconds", median(empty)},
                  {"loss_to_context", 1 - median(empty) / middle}});
   if (drafting) drafts.report(line, median(drafted), batch / middle);
-  print_report(line, options.json);
+  Peaks peaks = measured_peaks();
+  peaks.memory_bytes_per_second = bandwidth;
+  print_with_profile(line, options, profile, peaks);
 }
 
 }  // namespace minke

@@ -17,6 +17,7 @@ struct InferenceBench {
   double simulated_acceptance = 0;
   int64_t draft_tokens = 1;  // of each sequence a step, where acceptance is simulated
   bool json = false;
+  bool profile = false;  // also tell where the time of prompts or steps went
 };
 
 // Times reading prompts of random tokens, all sequences in one batch. The limit is the measured

@@ -49,6 +49,7 @@ void add_inference(CLI::App& bench, const std::string& name, const std::string& 
         ->capture_default_str();
   }
   command->add_flag("--json", a->options.json, "Print JSON");
+  command->add_flag("--profile", a->options.profile, "Print where the time went");
   command->callback([a, run] { run(a->model, a->options); });
 }
 

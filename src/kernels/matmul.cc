@@ -1,5 +1,6 @@
 #include "kernels/matmul.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -48,6 +49,16 @@ double work_of(std::span<const Tensor> a, std::span<const PackedMatrix> b) {
 // What a product has to read of a matrix at least.
 int64_t bytes_of(const PackedMatrix& b) {
   return b.is_mapped() ? b.mapped.rows * b.mapped.row_bytes() : b.storage.bytes();
+}
+
+// With few rows memory is the limit, and what is read the work.
+ProfileScope product_scope(std::span<const Tensor> a, std::span<const PackedMatrix> b,
+                           int64_t bytes) {
+  constexpr int64_t few_rows = 8;
+  int64_t rows = 0;
+  for (const Tensor& operand : a) rows = std::max(rows, operand.rows());
+  if (rows <= few_rows) return {"product", ProfileLimit::memory, static_cast<double>(bytes)};
+  return {"product", limit_of(b), work_of(a, b)};
 }
 
 // The reference takes packed matrices only: a mapped one is packed for the call.
@@ -195,7 +206,7 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
             "product {} differs from the first one of its batch: c {} = a {}", i, c[i], a[i]);
   }
   bytes_read.fetch_add(bytes, std::memory_order_relaxed);
-  const ProfileScope scope("product", limit_of(b), work_of(a, b));
+  const ProfileScope scope = product_scope(a, b, bytes);
   (use_reference() ? multiply_reference : cpu::matmul_batched)(c, a, b, accumulate);
 }
 

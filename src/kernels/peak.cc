@@ -71,53 +71,10 @@ struct Loop {
   }
 };
 
-// Several ways to read memory that no cache holds, and the best rate of any.
-class MemoryReads {
- public:
-  void run() {
-    time([&] { read_parts(1); });
-    time([&] { read_parts(4); });
-    time([&] { deal_pieces(); });
-  }
-  double best() const { return best_; }
-
- private:
-  static int64_t buffer_bytes() {
-    const int64_t unit = int64_t{65536} * thread_count();
-    return std::max(unit, std::min(int64_t{256} << 20, machine().memory_bytes / 8) / unit * unit);
-  }
-
-  template <typename Read>
-  void time(const Read& read) {
-    best_ = std::max(best_, bytes_ / seconds_of(read));
-  }
-
-  // Every thread its own part, in one or more streams.
-  void read_parts(int streams) {
-    const int64_t part = bytes_ / thread_count(), stream = part / streams;
-    parallel_for(thread_count(),
-                 [&](int64_t i) { cpu::read_streams(data_ + i * part, stream, stream, streams); });
-  }
-
-  // Pieces dealt out in order.
-  void deal_pieces() {
-    const int64_t piece = bytes_ / thread_count() / 64;
-    parallel_for(bytes_ / piece,
-                 [&](int64_t i) { cpu::read_streams(data_ + i * piece, piece, 0, 1); });
-  }
-
-  int64_t bytes_ = buffer_bytes();
-  Arena arena_{bytes_};
-  const char* data_ = written(arena_, bytes_);
-  double best_ = 0;
-
-  // Pages that nobody wrote to would all be the same page of zeros.
-  static const char* written(Arena& arena, int64_t bytes) {
-    const Tensor block = arena.allocate(DType::f32, {bytes / 4});
-    std::memset(block.data, 1, bytes);
-    return reinterpret_cast<const char*>(block.data);
-  }
-};
+int64_t memory_read_bytes() {
+  const int64_t unit = int64_t{65536} * thread_count();
+  return std::max(unit, std::min(int64_t{256} << 20, machine().memory_bytes / 8) / unit * unit);
+}
 
 Peaks load_or_measure(int threads) {
   if (const std::optional<Peaks> kept = load_peaks(threads)) return *kept;
@@ -133,6 +90,32 @@ Peaks load_or_measure(int threads) {
 
 }  // namespace
 
+// Pages that nobody wrote to would all be the same page of zeros.
+MemoryReads::MemoryReads()
+    : bytes_(memory_read_bytes()),
+      arena_(std::make_unique<Arena>(bytes_)),
+      data_(reinterpret_cast<char*>(arena_->allocate(DType::f32, {bytes_ / 4}).data)) {
+  std::memset(data_, 1, static_cast<size_t>(bytes_));
+}
+
+MemoryReads::~MemoryReads() = default;
+
+double MemoryReads::measure() {
+  const auto parts = [&](int streams) {  // every thread its own part, in one or more streams
+    const int64_t part = bytes_ / thread_count(), stream = part / streams;
+    parallel_for(thread_count(),
+                 [&](int64_t i) { cpu::read_streams(data_ + i * part, stream, stream, streams); });
+  };
+  const auto deal_pieces = [&] {
+    const int64_t piece = bytes_ / thread_count() / 64;
+    parallel_for(bytes_ / piece,
+                 [&](int64_t i) { cpu::read_streams(data_ + i * piece, piece, 0, 1); });
+  };
+  const double seconds = std::min(
+      {seconds_of([&] { parts(1); }), seconds_of([&] { parts(4); }), seconds_of(deal_pieces)});
+  return static_cast<double>(bytes_) / seconds;
+}
+
 Peaks measure_peaks(int rounds) {
   constexpr double cycles_of_multiplication = 3;
   const std::vector<cpu::PeakUnit> all = units();
@@ -141,16 +124,17 @@ Peaks measure_peaks(int rounds) {
   for (const cpu::PeakUnit& unit : all) loops.emplace_back(unit.run);
   Loop clock([](int64_t times) { cpu::multiply_chain(times); });
   MemoryReads memory;
+  double memory_rate = 0;
   for (int round = 0; round < rounds; ++round) {
     for (Loop& loop : loops) loop.run();
     clock.run();
-    memory.run();
+    memory_rate = std::max(memory_rate, memory.measure());
   }
 
   Peaks peaks;
   peaks.threads = thread_count();
   peaks.clock_hz = cycles_of_multiplication * clock.best;
-  peaks.memory_bytes_per_second = memory.best();
+  peaks.memory_bytes_per_second = memory_rate;
   const int cores = std::min(thread_count(), machine().cores);
   for (size_t i = 0; i < all.size(); ++i)
     peaks.units.push_back({all[i].dtype, all[i].isa, all[i].operations * cores * loops[i].best});

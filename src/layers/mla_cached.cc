@@ -33,10 +33,10 @@ void Mla::build_cached(const LayerBuilder& builder, const std::string& prefix) {
   }
   const Packing k_packing = kv_b_ ? plain : packing_of(k_b_->format, compute_);
   const Packing v_packing = packing_of((kv_b_ ? kv_b_ : v_b_)->format, compute_);
-  for (int64_t head = 0; head < heads_; ++head) {
+  for (int64_t head = 0; head < heads_; ++head)
     absorb_k_.push_back(allocate_packed(arena, k_packing, kv_lora_, nope_));
+  for (int64_t head = 0; head < heads_; ++head)
     absorb_v_.push_back(allocate_packed(arena, v_packing, v_, kv_lora_));
-  }
 }
 
 void Mla::refresh_cached() const {

@@ -71,9 +71,11 @@ inline V load_int8(const char* p) {
   return numbers({_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))});
 }
 inline void store_int8(int8_t* p, W x) {
-  uint32_t lanes[16];
-  store_words(lanes, x);
-  for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(lanes[i]);
+  const __m256i byte = _mm256_set1_epi32(0xff), order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m256i halves =
+      _mm256_packus_epi32(_mm256_and_si256(x.low, byte), _mm256_and_si256(x.high, byte));
+  const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(halves, halves), order);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(bytes));
 }
 inline W look_up(W nibbles, const uint8_t* table) {
   const __m256i both =

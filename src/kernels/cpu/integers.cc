@@ -170,7 +170,8 @@ void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
     multiply_in_blocks(k, packing, t);
     tile.finish();
   };
-  tiling.run(begin.back() * inner * columns, task);
+  const int64_t bytes = static_cast<int64_t>(b.size()) * columns / panel_width * panel;
+  tiling.run(begin.back() * inner * columns, bytes, task);
 }
 
 }  // namespace minke::cpu

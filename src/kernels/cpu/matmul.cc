@@ -236,7 +236,8 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
   for (const Tensor& result : c) product_rows.push_back(result.rows());
   const Tiling tiling(product_rows, columns, 96, 256);
   const int64_t rows_in_all = std::accumulate(product_rows.begin(), product_rows.end(), int64_t{0});
-  tiling.run(rows_in_all * inner * columns,
+  const int64_t bytes = static_cast<int64_t>(b.size()) * columns * inner * math.element;
+  tiling.run(rows_in_all * inner * columns, bytes,
              [&](int64_t i, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
                const int64_t panel = math.bytes(panel_elements(b[i])), rows = row_end - row;
                const char* panels = panels_of(math, b[i], column, column_end);
@@ -263,22 +264,24 @@ void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy
   const int64_t operations =
       (offsets.back() - offsets.front()) * dy.columns() * x.columns() +
       (accumulate ? 0 : static_cast<int64_t>(dw.size()) * dy.columns() * x.columns());
-  tiling.run(operations, [&](int64_t g, int64_t row, int64_t row_end, int64_t column,
-                             int64_t column_end) {
-    const int64_t rows = row_end - row, columns = column_end - column;
-    const int64_t tokens = offsets[g + 1] - offsets[g];
-    Destination tile(math.k, dw[g], row, column, rows, columns, accumulate, tokens <= block);
-    for (int64_t t = 0; t < tokens; t += block) {
-      const int64_t count = std::min(block, tokens - t), token = offsets[g] + t;
-      Product product{};
-      char* left = scratch(left_slot, left_bytes(math, block, rows));
-      left_from_columns(math, product, left, at(dy, token, row), row_bytes(dy), count, rows);
-      char* right = scratch(right_slot, right_bytes(math, block, columns));
-      right_from_columns(math, product, right, at(x, token, column), row_bytes(x), count, columns);
-      tile.add(math, product);
-    }
-    tile.finish();
-  });
+  tiling.run(
+      operations, 0,
+      [&](int64_t g, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
+        const int64_t rows = row_end - row, columns = column_end - column;
+        const int64_t tokens = offsets[g + 1] - offsets[g];
+        Destination tile(math.k, dw[g], row, column, rows, columns, accumulate, tokens <= block);
+        for (int64_t t = 0; t < tokens; t += block) {
+          const int64_t count = std::min(block, tokens - t), token = offsets[g] + t;
+          Product product{};
+          char* left = scratch(left_slot, left_bytes(math, block, rows));
+          left_from_columns(math, product, left, at(dy, token, row), row_bytes(dy), count, rows);
+          char* right = scratch(right_slot, right_bytes(math, block, columns));
+          right_from_columns(math, product, right, at(x, token, column), row_bytes(x), count,
+                             columns);
+          tile.add(math, product);
+        }
+        tile.finish();
+      });
 }
 
 }  // namespace minke::cpu

@@ -34,9 +34,9 @@ class Tiling {
   }
 
   // body(group, row begin, row end, column begin, column end), rows counted inside the group.
-  // Little work, `operations` in all, is not worth waking threads for.
+  // Little work, in operations and in bytes to read, is not worth waking threads for.
   template <typename Body>
-  void run(int64_t operations, const Body& body) const {
+  void run(int64_t operations, int64_t bytes, const Body& body) const {
     const auto task = [&](int64_t index) {
       const auto after = std::upper_bound(begin_.begin(), begin_.end(), index);
       const int64_t group = after - begin_.begin() - 1, inside = index - begin_[group];
@@ -45,7 +45,7 @@ class Tiling {
       body(group, j * rows / pieces, (j + 1) * rows / pieces, column,
            std::min(column + tile_columns_, columns_));
     };
-    if (operations < (1 << 19))
+    if (operations < (1 << 19) && bytes < (1 << 17))
       for (int64_t index = 0; index < begin_.back(); ++index) task(index);
     else
       parallel_for(begin_.back(), task);
