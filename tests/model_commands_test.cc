@@ -102,6 +102,21 @@ TEST_F(ModelCommands, EvalStandsBesideCompressors) {
   EXPECT_FALSE(json("eval run --task ppl --file text").contains("xz_bits_per_byte"));
 }
 
+// The parts of a profile add up to the steps.
+TEST_F(ModelCommands, BenchTellsWhereTheTimeOfPromptsAndStepsWent) {
+  for (const char* command : {"bench prefill run --tokens 20 --repeat 2 --profile",
+                              "bench decode run --tokens 3 --context 5 --profile"}) {
+    const Json result = json(command), profile = result["profile"];
+    EXPECT_GT(result["tokens_per_second"], 0.0);
+    EXPECT_GT(result["limit_fraction"], 0.0);
+    double seconds = profile["seconds_between_operations"];
+    for (const Json& operation : profile["operations"])
+      seconds += operation["seconds"].get<double>();
+    EXPECT_NEAR(seconds, profile["seconds"], 1e-9) << command;
+    EXPECT_GE(profile["seconds_between_operations"], 0.0);
+  }
+}
+
 TEST_F(ModelCommands, BenchMeasuresRolloutsBesideDecoding) {
   for (const char* form : {"", " --fast"}) {
     const Json result = json(
