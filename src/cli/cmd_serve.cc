@@ -24,10 +24,10 @@ struct Arguments {
 };
 
 // SIGINT and SIGTERM, taken by one thread that waits for them.
-class StopSignals {
+class SignalThread {
  public:
   // end_seconds: what the program's end may take from the first signal on.
-  explicit StopSignals(double end_seconds) : end_seconds_(end_seconds) {
+  explicit SignalThread(double end_seconds) : end_seconds_(end_seconds) {
     std::signal(SIGPIPE, SIG_IGN);
     ::sigemptyset(&set_);
     for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) ::sigaddset(&set_, signal);
@@ -40,7 +40,7 @@ class StopSignals {
     const std::lock_guard lock(mutex_);
     stop_ = std::move(stop);
   }
-  ~StopSignals() {
+  ~SignalThread() {
     ::pthread_kill(thread_.native_handle(), SIGUSR1);
     thread_.join();
   }
@@ -105,7 +105,7 @@ void run(Arguments a) {
   }
   constexpr double grace = 5;  // seconds after the open answers, for what else may hang
   // Before any other thread is made, so that all leave signals to it.
-  StopSignals signals(options.drain_seconds + grace);
+  SignalThread signals(options.drain_seconds + grace);
   Server server(options);
   const int port = server.bind();
   signals.set_stop([&server] { server.stop(); });

@@ -26,22 +26,31 @@ Engine::Engine(LoadedModel& model, const Tokenizer& tokenizer, const EngineOptio
 
 Engine::~Engine() = default;
 
-uint64_t Engine::submit(Request request) {
+// Tokens of one sequence.
+int64_t Engine::context() const {
+  return std::min(model_.max_tokens(), model_.pages() * page_tokens);
+}
+
+void Engine::check(const Request& request) const {
   const int64_t prompt = static_cast<int64_t>(request.prompt.size());
-  const int64_t limit = std::min(model_.max_tokens(), model_.pages() * page_tokens);
   if (prompt == 0) fail_usage("the prompt is empty; give at least one token");
-  if (prompt >= limit)
+  if (prompt >= context())
     fail_usage(
         "the prompt has {} tokens, the context holds {}; shorten it, or load the model with a "
         "longer context",
-        prompt, limit);
+        prompt, context());
   for (const int32_t token : request.prompt)
     if (token < 0 || token >= tokenizer_.vocab_size())  // the model may have more rows
       fail_usage("token {} of the prompt is outside of the vocabulary of {}", token,
                  tokenizer_.vocab_size());
   if (request.prompt_log_probabilities && spare_logits() < 1)
     fail_usage("the model was loaded without room for a prompt's log-probabilities");
-  const int64_t left = limit - prompt;
+  check_sampling(request.sampling, tokenizer_.vocab_size());
+}
+
+uint64_t Engine::submit(Request request) {
+  check(request);
+  const int64_t left = context() - static_cast<int64_t>(request.prompt.size());
   request.max_tokens = request.max_tokens > 0 ? std::min(request.max_tokens, left) : left;
   if (request.embedding) request.max_tokens = 1;  // there is nothing to draft
   const std::lock_guard lock(state_->mutex);

@@ -92,16 +92,17 @@ struct EngineStats {
   int64_t preemptions = 0, steps = 0;
 };
 
-// submit(), cancel() and stats() may be called by any thread, from on_tokens too; step() by one
+// check(), submit(), cancel() and stats() may be called by any thread, from on_tokens too; step() by one
 // thread at a time. The model and the tokenizer must outlive the engine.
 class Engine {
  public:
   Engine(LoadedModel& model, const Tokenizer& tokenizer, const EngineOptions& options);
   ~Engine();
 
-  // Queues a request and returns its name. Impossible ones are usage Errors: an empty prompt, a
-  // token outside of the vocabulary, a prompt that the context or the pages cannot hold, sampling
-  // options out of range.
+  // Impossible requests are usage Errors: an empty prompt, a token outside of the vocabulary, a
+  // prompt that the context or the pages cannot hold, sampling options out of range.
+  void check(const Request& request) const;
+  // Checks a request, queues it and returns its name.
   uint64_t submit(Request request);
   // Ends a request; its pages are free before the next step. Its last event says `cancelled`.
   void cancel(uint64_t id);
@@ -126,6 +127,7 @@ class Engine {
   bool drafts_by_model() const;
   bool waits_for_same_prompt(const Sequence& sequence) const;
   int64_t spare_logits() const;
+  int64_t context() const;
 
   Tensor run();
   void plan_sum(const Planned& planned);

@@ -91,7 +91,6 @@ void target_log_probabilities(const TargetProbabilities& out, const Tensor& logi
   const int64_t n = logits.columns();
   parallel_ranges(logits.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
     const RowOps& ops = row_ops();
-    std::vector<float> p(out.entropy ? static_cast<size_t>(n) : 0);
     for (int64_t t = begin; t < end; ++t) {
       const float* row = logits.row<float>(t);
       const int32_t target = targets.as<int32_t>()[t];
@@ -99,9 +98,6 @@ void target_log_probabilities(const TargetProbabilities& out, const Tensor& logi
       const float log_sum = log_sum_exp(ops, row, n);
       out.log_sum.as<float>()[t] = log_sum;
       out.log_probability.as<float>()[t] = row[target] - log_sum;
-      if (!out.entropy) continue;
-      ops.exp_scaled(p.data(), row, log_sum, 1.0f, n);
-      out.entropy.as<float>()[t] = log_sum - ops.dot(p.data(), row, n);
     }
   });
 }

@@ -17,11 +17,10 @@ void embedding_backward(const Tensor& dtable, const Tensor& dy, const Tensor& id
 void cross_entropy(const Tensor& losses, const Tensor& dlogits, const Tensor& logits,
                    const Tensor& targets, float gradient_scale, const Tensor& weights = Tensor());
 
-// What is known of each row's distribution p = softmax(logits); f32 [T] each.
+// Of each row's distribution p = softmax(logits); f32 [T] each.
 struct TargetProbabilities {
   Tensor log_probability;  // log p[target]
   Tensor log_sum;          // log Σ exp(logits), for the gradient
-  Tensor entropy;          // −Σ p·log p; empty: not wanted
 };
 // targets i32 [T], all inside the vocabulary.
 void target_log_probabilities(const TargetProbabilities& out, const Tensor& logits,

@@ -28,7 +28,7 @@ void TargetLogProbability::compute(const LogitChunk& chunk) {
   const size_t count = chunk.rows.size();
   std::vector<float> values(count), log_sums(count), slopes(count);
   scale_logits(chunk.logits, 1.0f / temperature_);
-  target_log_probabilities({vector_tensor(values), vector_tensor(log_sums), Tensor()}, chunk.logits,
+  target_log_probabilities({vector_tensor(values), vector_tensor(log_sums)}, chunk.logits,
                            chunk.targets);
   for (size_t i = 0; i < count; ++i) {
     const int32_t row = chunk.rows[i];

@@ -133,9 +133,9 @@ std::vector<float> inferred(const Model& model, const Documents& documents, doub
   const Tensor logits = loaded.forward(inputs, segments, rows);
   scale_logits(logits, 1.0f / static_cast<float>(temperature));
   std::vector<float> values(inputs.size()), log_sums(inputs.size());
-  target_log_probabilities({Tensor(values.data(), DType::f32, {count}),
-                            Tensor(log_sums.data(), DType::f32, {count}), Tensor()},
-                           logits, Tensor(targets.data(), DType::i32, {count}));
+  target_log_probabilities(
+      {Tensor(values.data(), DType::f32, {count}), Tensor(log_sums.data(), DType::f32, {count})},
+      logits, Tensor(targets.data(), DType::i32, {count}));
   return values;
 }
 

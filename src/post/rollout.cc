@@ -54,7 +54,7 @@ float token_log_probability(std::span<const float> logits, int32_t token, double
   float log_probability = 0.0f, log_sum = 0.0f;
   const auto scalar = [](float& x) { return Tensor(&x, DType::f32, {1}); };
   const int64_t vocab = static_cast<int64_t>(logits.size());
-  target_log_probabilities({scalar(log_probability), scalar(log_sum), Tensor()},
+  target_log_probabilities({scalar(log_probability), scalar(log_sum)},
                            Tensor(const_cast<float*>(logits.data()), DType::f32, {1, vocab}),
                            Tensor(&token, DType::i32, {1}));
   return log_probability;

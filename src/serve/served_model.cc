@@ -112,15 +112,8 @@ void ServedModel::check_text_size(const std::string& field, int64_t bytes) const
 }
 
 void ServedModel::check(const Request& request) const {
-  const int64_t prompt = static_cast<int64_t>(request.prompt.size());
-  if (prompt == 0) fail_usage("the prompt is empty; give at least one token");
-  if (prompt >= context_)
-    fail_usage("the prompt has {} tokens, the context holds {}; shorten it", prompt, context_);
-  for (const int32_t token : request.prompt)
-    if (token < 0 || token >= tokenizer_.vocab_size())  // the model may have more rows
-      fail_usage("token {} of the prompt is outside of the vocabulary of {}", token,
-                 tokenizer_.vocab_size());
-  check_sampling(request.sampling, tokenizer_.vocab_size());
+  const std::lock_guard lock(mutex_);
+  engine_->check(request);
 }
 
 uint64_t ServedModel::submit(Request request) {
