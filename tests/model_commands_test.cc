@@ -1,5 +1,5 @@
-// minke inspect, convert, quantize, eval and bench rollout through the program, on a tiny model
-// with every kind of layer.
+// minke inspect, convert, quantize, eval and bench through the program, on a tiny model with every
+// kind of layer.
 
 #include <nlohmann/json.hpp>
 
@@ -126,6 +126,44 @@ TEST_F(ModelCommands, BenchMeasuresRolloutsBesideDecoding) {
     EXPECT_EQ(result["mode"], *form ? "fast" : "exact");
   }
   fails("bench rollout run --tokens 1000000", 2, "512");
+}
+
+// Scores of 4,096 queries by as many keys would take 32 MiB for each head.
+TEST_F(ModelCommands, BenchMeasuresAttentionInLinearMemory) {
+  const Json result = json("bench attention --tokens 4096,64");
+  const Json &shorter = result["lengths"][0], &longer = result["lengths"][1];
+  EXPECT_EQ(shorter["sequences"], 32);
+  EXPECT_EQ(longer["sequences"], 1);
+  EXPECT_EQ(longer["planned_bytes"], 2 * shorter["planned_bytes"].get<int64_t>());
+  for (const Json& length : {shorter, longer}) {
+    EXPECT_GT(length["forward_flops"], 0.0);
+    EXPECT_GT(length["backward_flops"], 0.0);
+    EXPECT_LT(length["peak_bytes"], 2 * length["planned_bytes"].get<int64_t>());
+  }
+  fails("bench attention --preset r1-0528-qwen3-8b", 2, "latent");
+}
+
+// Anything that grew with the square of the length would take a gigabyte.
+TEST_F(ModelCommands, LongSequencesTrainInTheMemoryPlanned) {
+  std::string text;
+  for (int i = 0; i < 2000; ++i)
+    text += fmt::format("{{\"text\": \"{} ships and {} whales in the sea\"}}\n", i, 3 * i);
+  write_file(folder_ / "long.jsonl", text);
+  succeeds(
+      "data prepare --input long.jsonl --tokenizer tokenizer --output long --near-duplicates off "
+      "--validation-fraction 0.4");
+  for (const int length : {4096, 16384}) {
+    succeeds(
+        fmt::format("train recipe.toml --set output=of{0} --set data.path=long "
+                    "--set data.sequence_length={0} --set model.max_position_embeddings={0} "
+                    "--set batch.sequences=1 --set batch.micro_batch=1 "
+                    "--set total_tokens={0}",
+                    length));
+    const Json ledger = Json::parse(read_file(folder_ / fmt::format("of{}/ledger.json", length)));
+    const double planned = ledger["planned_memory_bytes"], peak = ledger["peak_memory_bytes"];
+    EXPECT_LT(peak, 1.2 * planned) << length;
+    EXPECT_LT(planned, 4e7 + 5e3 * length) << length;
+  }
 }
 
 }  // namespace

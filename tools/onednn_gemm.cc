@@ -1,11 +1,13 @@
-// Times oneDNN's bf16 matrix products, the peer of `minke bench gemm`; tools/bench_onednn.py
-// compiles and runs it. Reads lines "kind rows in out groups" and prints operations per second for
-// each:
-//   forward: y [rows, out] = x [rows, in]·Wᵀ        W reordered to what oneDNN likes beforehand
+// Times oneDNN's matrix products in the dtype that it is called with, bf16 or f32, the peer of
+// `minke bench gemm`; tools/bench_onednn.py compiles and runs it. Reads lines "kind rows in out
+// groups" and prints operations per second for each:
+//   forward: y [rows, out] = x [rows, in]·Wᵀ        W in the layout that oneDNN chooses or as rows
+//                                                   of Wᵀ, whichever is faster; reordered before
 //   input:   dx [rows, in] = dy [rows, out]·W        the same
 //   weight:  dw [out, in] f32 += dyᵀ·x               both operands are activations
-// `groups` products of one shape are submitted one after the other, as oneDNN has no grouped bf16
-// product.
+// `groups` products of one shape are submitted one after the other, as oneDNN has no grouped
+// product of these.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -27,13 +29,12 @@ memory::desc plain(int64_t rows, int64_t columns, memory::data_type type, bool t
 }
 
 // c [m, n] = a [m, k]·b [k, n]; b in oneDNN's own layout if `packed`.
-Product make(const dnnl::engine& engine, dnnl::stream& stream, int64_t m, int64_t n, int64_t k,
-             int64_t groups, bool gradient) {
-  const auto bf16 = memory::data_type::bf16, f32 = memory::data_type::f32;
-  const memory::desc a = plain(m, k, bf16, gradient);
-  const memory::desc any({k, n}, bf16, memory::format_tag::any);
-  const memory::desc b = gradient ? plain(k, n, bf16) : any;
-  const memory::desc c = plain(m, n, gradient ? f32 : bf16);
+Product make(const dnnl::engine& engine, dnnl::stream& stream, memory::data_type type, int64_t m,
+             int64_t n, int64_t k, int64_t groups, bool gradient, bool packed) {
+  const memory::desc a = plain(m, k, type, gradient);
+  const memory::desc any({k, n}, type, memory::format_tag::any);
+  const memory::desc b = packed ? any : plain(k, n, type);
+  const memory::desc c = plain(m, n, gradient ? memory::data_type::f32 : type);
   dnnl::primitive_attr attributes;
   if (gradient) {
     dnnl::post_ops sum;
@@ -72,7 +73,9 @@ double best_seconds(const Product& product, dnnl::stream& stream) {
 
 }  // namespace
 
-int main() {
+int main(int, char** arguments) {
+  const bool f32 = std::string(arguments[1]) == "f32";
+  const auto type = f32 ? memory::data_type::f32 : memory::data_type::bf16;
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   dnnl::stream stream(engine);
   std::string kind;
@@ -81,9 +84,11 @@ int main() {
     const bool gradient = kind == "weight";
     const int64_t m = gradient ? out : rows, n = kind == "forward" ? out : in;
     const int64_t k = kind == "forward" ? in : gradient ? rows : out;
-    const Product product = make(engine, stream, m, n, k, groups, gradient);
-    const double work = 2.0 * static_cast<double>(rows * in * out * groups);
-    std::printf("%.6g\n", work / best_seconds(product, stream));
+    const auto seconds = [&](bool packed) {
+      return best_seconds(make(engine, stream, type, m, n, k, groups, gradient, packed), stream);
+    };
+    const double best = gradient ? seconds(false) : std::min(seconds(false), seconds(true));
+    std::printf("%.6g\n", 2.0 * static_cast<double>(rows * in * out * groups) / best);
     std::fflush(stdout);
   }
 }

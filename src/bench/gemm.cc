@@ -45,13 +45,19 @@ std::vector<Shape> shapes_of(const std::string& preset) {
             {"down", 688, 256},
             {"head", 256, 4096},
             {"experts gate, up", 256, 256, 16},
-            {"experts down", 128, 256, 16}};
+            {"experts down", 128, 256, 16},
+            {"64 rows an expert", 256, 256, 128}};
   if (preset == "107m")
-    return {{"q_a, kv_a", 512, 352},       {"q_b", 192, 768},
-            {"kv_b", 128, 1024},           {"o", 512, 512},
-            {"gate, up", 512, 2816},       {"down", 1408, 512},
-            {"head", 512, 8192},           {"experts gate, up", 512, 512, 32},
-            {"experts down", 256, 512, 32}};
+    return {{"q_a, kv_a", 512, 352},
+            {"q_b", 192, 768},
+            {"kv_b", 128, 1024},
+            {"o", 512, 512},
+            {"gate, up", 512, 2816},
+            {"down", 1408, 512},
+            {"head", 512, 8192},
+            {"experts gate, up", 512, 512, 32},
+            {"experts down", 256, 512, 32},
+            {"64 rows an expert", 512, 512, 128}};
   fail_usage("--preset {}: 12m or 107m", preset);
 }
 

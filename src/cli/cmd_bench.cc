@@ -1,8 +1,10 @@
-// minke bench peak | gemm | train | prefill | decode | rollout
+// minke bench peak | gemm | attention | train | prefill | decode | rollout
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <vector>
 
+#include "bench/attention.h"
 #include "bench/gemm.h"
 #include "bench/inference.h"
 #include "bench/peak.h"
@@ -85,6 +87,7 @@ void add_bench_command(CLI::App& app) {
   struct Arguments {
     std::string preset = "12m";
     int steps = 10;
+    std::vector<int64_t> lengths = {256, 1024, 4096, 16384};
     bool json = false, stored = false, profile = false;
   };
   auto arguments = std::make_shared<Arguments>();
@@ -106,6 +109,17 @@ void add_bench_command(CLI::App& app) {
     else
       bench_gemm(arguments->preset, arguments->json);
   });
+
+  CLI::App* attention = bench->add_subcommand("attention", "Measure attention");
+  attention->add_option("--preset", arguments->preset, "A model with latent attention")
+      ->capture_default_str();
+  attention->add_option("--tokens", arguments->lengths, "Lengths of a sequence")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  attention->add_flag("--json", arguments->json, "Print JSON");
+  attention->callback(
+      [arguments] { bench_attention(arguments->preset, arguments->lengths, arguments->json); });
 
   CLI::App* train = bench->add_subcommand("train", "Measure whole training steps");
   train->add_option("--preset", arguments->preset, "The model: 12m or 107m")->capture_default_str();

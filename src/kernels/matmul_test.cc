@@ -69,13 +69,15 @@ Tensor random_matrix(int64_t rows, int64_t columns, DType dtype, uint64_t stream
   return t.slice_last(2, columns + 2);
 }
 
-Tensor copy(const Tensor& t) {
-  Tensor result = random_matrix(t.rows(), t.columns(), t.dtype, 0);
+Tensor copy_as(DType dtype, const Tensor& t) {
+  Tensor result = random_matrix(t.rows(), t.columns(), dtype, 0);
   for (int64_t r = 0; r < t.rows(); ++r)
     for (int64_t c = 0; c < t.columns(); ++c)
       ref::store(result, r * result.row_stride() + c, ref::load(t, r * t.row_stride() + c));
   return result;
 }
+
+Tensor copy(const Tensor& t) { return copy_as(t.dtype, t); }
 
 // Sums of `inner` products of normal numbers, kept in dtype.
 void expect_close(const Tensor& got, const Tensor& want, int64_t inner) {
@@ -149,6 +151,24 @@ TEST_F(MatmulTest, WeightGradientIsTheReference) {
         });
         arena().release(mark);
       }
+}
+
+// Without instructions for bf16 its operands are widened, and nothing else differs from f32.
+TEST_F(MatmulTest, WidenedGradientIsThatOfF32) {
+  for (const Case& s : cases) {
+    SCOPED_TRACE(fmt::format("{} x {} x {}", s.m, s.n, s.k));
+    const int64_t mark = arena().mark();
+    const Tensor dy = random_matrix(s.m, s.n, bf16, 1), x = random_matrix(s.m, s.k, bf16, 2);
+    const Tensor start = random_matrix(s.n, s.k, f32, 3);
+    each_isa([&] {
+      if (cpu::kernels().bf16_products) return;
+      const Tensor widened = copy(start), want = copy(start);
+      matmul_weight_gradient(widened, dy, x, true);
+      matmul_weight_gradient(want, copy_as(f32, dy), copy_as(f32, x), true);
+      expect_same_bits(widened, want);
+    });
+    arena().release(mark);
+  }
 }
 
 TEST_F(MatmulTest, PackingIsTheReference) {

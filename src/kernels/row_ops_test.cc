@@ -101,6 +101,22 @@ TEST_P(RowOpsTest, Elementwise) {
   }
 }
 
+TEST_P(RowOpsTest, ExponentialIsExactToTwoUnits) {
+  std::vector<float> x, y;
+  for (double t = -87; t <= 88; t += 0.0137) x.push_back(static_cast<float>(t));
+  const size_t inside = x.size();
+  x.insert(x.end(), {-87.5f, -200.0f, -std::numeric_limits<float>::infinity(),
+                     std::numeric_limits<float>::quiet_NaN()});
+  y.resize(x.size());
+  row_ops().exp_scaled(y.data(), x.data(), 0.0f, 1.0f, static_cast<int64_t>(x.size()));
+  for (size_t i = 0; i < inside; ++i) {
+    const double expected = std::exp(static_cast<double>(x[i]));
+    EXPECT_NEAR(y[i] / expected, 1.0, 2.4e-7) << x[i];
+  }
+  for (size_t i = inside; i + 1 < x.size(); ++i) EXPECT_NEAR(y[i], 0.0f, 1e-37) << x[i];
+  EXPECT_TRUE(std::isnan(y.back()));
+}
+
 // Large arguments reach their limits and not NaN.
 TEST_P(RowOpsTest, SigmoidSaturates) {
   const std::vector<float> x = {-1000.0f, -90.0f, 90.0f, 1000.0f};

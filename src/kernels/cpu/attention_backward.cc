@@ -42,8 +42,8 @@ class KeyHead {
     dout_rows_ = scratch(dout_slot, row_block * dout_row_);
     const int64_t inner = std::max(key_block, row_block);
     const int64_t widest = std::max({key_block, dk_row_, dv_row_});
-    left_ = scratch(left_operand_slot, left_bytes(math, inner, widest));
-    right_ = scratch(right_operand_slot, right_bytes(math, inner, widest));
+    left_ = scratch(left_operand_slot, left_bytes(transposed_, inner, widest));
+    right_ = scratch(right_operand_slot, right_bytes(transposed_, inner, widest));
   }
 
   void run() {
@@ -184,15 +184,16 @@ class KeyHead {
   void multiply_transposed(const char* p, int64_t count, const char* b, int64_t b_row, int64_t rows,
                            int64_t columns, float* sums, int64_t sums_row) {
     Product product{};
-    left_from_columns(math_, product, left_, p, math_.bytes(key_block), rows, count);
-    right_from_columns(math_, product, right_, b, b_row, rows, columns);
+    left_from_columns(transposed_, product, left_, p, math_.bytes(key_block), rows, count);
+    right_from_columns(transposed_, product, right_, b, b_row, rows, columns);
     product.c = sums;
     product.c_row = sums_row;
     product.load = true;
-    math_.multiply(product);
+    transposed_.multiply(product);
   }
 
   const Arithmetic& math_;
+  const Arithmetic transposed_ = Arithmetic::of_rows(math_.dtype);  // of Pᵀ·dO and dSᵀ·Q
   const AttentionShape& shape_;
   const Arguments& x_;
   const AttentionSequence& s_;

@@ -11,6 +11,7 @@ namespace {
 Kernels with_bf16_product(void (*multiply)(const Product&)) {
   Kernels k = avx512_kernels;
   k.multiply_bf16 = multiply;
+  k.bf16_products = true;
   return k;
 }
 

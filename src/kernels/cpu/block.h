@@ -11,8 +11,8 @@ namespace minke::cpu {
 // them into several calls changes no bit. A step is one f32 or a pair of bf16 of the inner
 // dimension.
 struct Product {
-  int64_t rows, panels, steps;
-  const char* a;  // element (row, step) at row·a_row + step·a_step
+  int64_t rows, panels, steps;  // one row at least
+  const char* a;                // element (row, step) at row·a_row + step·a_step
   int64_t a_row, a_step;
   const char* b;  // panels as in kernels/packed.h, 64 bytes a step
   int64_t b_panel;
@@ -41,6 +41,8 @@ struct Kernels {
   int64_t bf16_unit;
   // multiply_bf16 takes `a` with contiguous rows only (a_step = 4).
   bool bf16_rows_contiguous;
+  // multiply_bf16 has instructions of its own; otherwise it widens its operands.
+  bool bf16_products;
   void (*multiply_f32)(const Product& product);
   void (*multiply_bf16)(const Product& product);
 
@@ -52,7 +54,8 @@ struct Kernels {
   void (*interleave)(char* out, int64_t out_panel, const uint16_t* even, const uint16_t* odd,
                      int64_t columns);
   void (*round)(uint16_t* out, const float* in, int64_t count);
-  void (*widen)(float* out, const uint16_t* in, int64_t count);
+  // Sixteen after the other, out_step bytes apart.
+  void (*widen)(char* out, int64_t out_step, const uint16_t* in, int64_t count);
   void (*widen_f16)(float* out, const char* in, int64_t count);
   float (*dot_f32)(const float* a, const float* b, int64_t count);
   float (*dot_bf16)(const uint16_t* a, const uint16_t* b, int64_t count);

@@ -33,6 +33,7 @@ void multiply_bf16(const Product& product) {
 extern const Kernels avx2_kernels = {
     .bf16_unit = 2,
     .bf16_rows_contiguous = false,
+    .bf16_products = false,
     .multiply_f32 = multiply_f32,
     .multiply_bf16 = multiply_bf16,
     .transpose = transpose,

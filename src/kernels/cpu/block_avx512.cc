@@ -30,6 +30,7 @@ void multiply(const Product& product) {
 extern const Kernels avx512_kernels = {
     .bf16_unit = 2,
     .bf16_rows_contiguous = false,
+    .bf16_products = false,
     .multiply_f32 = multiply<StepF32>,
     .multiply_bf16 = multiply<StepWidened>,
     .transpose = transpose,

@@ -257,7 +257,7 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
 void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy, const Tensor& x,
                                     std::span<const int64_t> offsets, bool accumulate) {
   if (dw.empty()) return;
-  const Arithmetic math(dy.dtype);
+  const Arithmetic math = Arithmetic::of_rows(dy.dtype);
   const int64_t block = 1024 / math.element;  // tokens
   const std::vector<int64_t> group_rows(dw.size(), dy.columns());
   const Tiling tiling(group_rows, x.columns(), 128, 256);

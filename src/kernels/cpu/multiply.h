@@ -117,12 +117,15 @@ template <int max_rows, int max_panels>
 inline void multiply_tiles(const Product& t, const Tile (&tiles)[max_rows][max_panels]) {
   const int64_t across = (t.panels + max_panels - 1) / max_panels;
   const int64_t down = (t.rows + max_rows - 1) / max_rows;
-  for (int64_t i = 0; i < across; ++i) {
-    const int64_t panel = i * t.panels / across, panels = (i + 1) * t.panels / across - panel;
-    for (int64_t j = 0; j < down; ++j) {
-      const int64_t row = j * t.rows / down, rows = (j + 1) * t.rows / down - row;
+  const int64_t least = t.rows / down, larger = t.rows % down;
+  for (int64_t i = 0, panel = 0; i < across; ++i) {
+    const int64_t panels = (t.panels - panel) / (across - i);
+    for (int64_t j = 0, row = 0; j < down; ++j) {
+      const int64_t rows = least + (j < larger);
       tiles[rows - 1][panels - 1](t, row, panel);
+      row += rows;
     }
+    panel += panels;
   }
 }
 

@@ -29,13 +29,18 @@ void copy_to_panels(char* out, int64_t out_panel, const char* row, int64_t colum
 
 }  // namespace
 
-Arithmetic::Arithmetic(DType type)
+Arithmetic::Arithmetic(DType type, DType row_type)
     : k(kernels()),
       dtype(type),
+      row_dtype(row_type),
       element(dtype_bytes(type)),
       per_step(type == DType::bf16 ? 2 : 1),
       unit(type == DType::bf16 ? k.bf16_unit : 1),
       multiply(type == DType::bf16 ? k.multiply_bf16 : k.multiply_f32) {}
+
+Arithmetic Arithmetic::of_rows(DType dtype) {
+  return {kernels().bf16_products ? dtype : DType::f32, dtype};
+}
 
 void panels_from_rows(const Arithmetic& math, char* out, int64_t out_panel, const char* in,
                       int64_t in_row, int64_t rows, int64_t inner) {
@@ -57,8 +62,12 @@ void panels_from_columns(const Arithmetic& math, char* out, int64_t out_panel, i
                          const char* in, int64_t in_row, int64_t inner, int64_t columns) {
   for (int64_t i = 0; i < inner; i += math.per_step, out += step_bytes) {
     const char* row = in + i * in_row;
-    if (math.dtype == DType::f32) {
+    if (math.row_dtype == DType::f32) {
       copy_to_panels(out, out_panel, row, columns);
+      continue;
+    }
+    if (math.dtype == DType::f32) {
+      math.k.widen(out, out_panel, reinterpret_cast<const uint16_t*>(row), columns);
       continue;
     }
     const char* next = i + 1 < inner ? row + in_row : nullptr;
@@ -119,7 +128,7 @@ void convert_row(const Kernels& k, char* out, DType out_dtype, const char* in, D
   else if (out_dtype == DType::bf16)
     k.round(reinterpret_cast<uint16_t*>(out), reinterpret_cast<const float*>(in), count);
   else
-    k.widen(reinterpret_cast<float*>(out), reinterpret_cast<const uint16_t*>(in), count);
+    k.widen(out, 64, reinterpret_cast<const uint16_t*>(in), count);
 }
 
 char* scratch(int slot, int64_t bytes) {

@@ -12,7 +12,10 @@ namespace minke::cpu {
 
 // The arithmetic of one dtype on the active instruction set.
 struct Arithmetic {
-  explicit Arithmetic(DType dtype);
+  explicit Arithmetic(DType dtype) : Arithmetic(dtype, dtype) {}
+  // For operands that are packed on the way: where bf16 has no instructions, its products are those
+  // of f32, which sum in the same order, and packing widens.
+  static Arithmetic of_rows(DType dtype);
 
   // The inner dimension as the operands hold it, padded.
   int64_t padded(int64_t inner) const { return round_up(inner, unit); }
@@ -21,11 +24,15 @@ struct Arithmetic {
   int64_t bytes(int64_t elements) const { return elements * element; }
 
   const Kernels& k;
-  DType dtype;
+  DType dtype;       // of operands
+  DType row_dtype;   // of what they are packed from by columns
   int64_t element;   // bytes
   int64_t per_step;  // elements of one step: 1 or 2
   int64_t unit;      // the inner dimension is padded to a multiple of this
   void (*multiply)(const Product&);
+
+ private:
+  Arithmetic(DType dtype, DType row_dtype);
 };
 
 // Panels from row-major rows [rows, inner], each row a column of the product. Writes elements, and

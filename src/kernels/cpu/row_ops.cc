@@ -5,7 +5,6 @@
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 #include <hwy/foreach_target.h>
 // Highway's own order: after foreach_target.
-#include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
 #include "kernels/row_ops.h"
@@ -127,11 +126,31 @@ HWY_ATTR void multiply(float* y, const float* a, const float* b, float s, int64_
       y, n, [factor](V u, V v) HWY_ATTR { return hn::Mul(hn::Mul(factor, u), v); }, a, b);
 }
 
-HWY_ATTR V logistic(V x) {
+// e^x within 2 units in the last place for x in [-87, 88], 0 below that; NaN for NaN. As in rows.h:
+// half the instructions of Highway's, which is more exact than bf16 can tell.
+HWY_INLINE HWY_ATTR V exponential(V x) {
+  const hn::RebindToUnsigned<D> d32;
+  const V lowest = hn::Set(d, -87.0f), magic = hn::Set(d, 12582912.0f);  // 1.5·2²³ rounds
+  const auto low = hn::Lt(x, lowest);  // false for NaN
+  const V clamped = hn::IfThenElse(low, lowest, x);
+  const V shifted = hn::MulAdd(clamped, hn::Set(d, 1.44269504f), magic);
+  const V n = hn::Sub(shifted, magic);
+  V r = hn::MulAdd(n, hn::Set(d, -0.693359375f), clamped);
+  r = hn::MulAdd(n, hn::Set(d, 2.12194440e-4f), r);
+  V y = hn::Set(d, 1.0f / 5040);
+  const float coefficients[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+#pragma GCC unroll 7
+  for (int i = 0; i < 7; ++i) y = hn::MulAdd(y, r, hn::Set(d, coefficients[i]));
+  const auto power = hn::ShiftLeft<23>(hn::BitCast(d32, shifted));
+  const V result = hn::BitCast(d, hn::Add(hn::BitCast(d32, y), power));
+  return hn::IfThenZeroElse(low, result);
+}
+
+HWY_INLINE HWY_ATTR V logistic(V x) {
   const V one = hn::Set(d, 1.0f);
   // exp of a large argument would overflow; −x is limited to 88 where the result is below f32's
   // least.
-  const V e = hn::Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0f)));
+  const V e = exponential(hn::Min(hn::Neg(x), hn::Set(d, 88.0f)));
   return hn::Div(one, hn::Add(one, e));
 }
 
@@ -197,9 +216,9 @@ HWY_ATTR float sum_exp(const float* x, float shift, int64_t n) {
   V sum = hn::Zero(d);
   int64_t i = 0;
   for (; i + lanes() <= n; i += lanes())
-    sum = hn::Add(sum, hn::Exp(d, hn::Sub(hn::LoadU(d, x + i), offset)));
+    sum = hn::Add(sum, exponential(hn::Sub(hn::LoadU(d, x + i), offset)));
   if (i < n) {
-    const V tail = hn::Exp(d, hn::Sub(load_tail(x + i, n - i), offset));
+    const V tail = exponential(hn::Sub(load_tail(x + i, n - i), offset));
     const auto inside = hn::FirstN(d, static_cast<size_t>(n - i));
     sum = hn::Add(sum, hn::IfThenElseZero(inside, tail));
   }
@@ -209,7 +228,7 @@ HWY_ATTR float sum_exp(const float* x, float shift, int64_t n) {
 HWY_ATTR void exp_scaled(float* y, const float* x, float shift, float s, int64_t n) {
   const V offset = hn::Set(d, shift), factor = hn::Set(d, s);
   transform(
-      y, n, [=](V v) HWY_ATTR { return hn::Mul(factor, hn::Exp(d, hn::Sub(v, offset))); }, x);
+      y, n, [=](V v) HWY_ATTR { return hn::Mul(factor, exponential(hn::Sub(v, offset))); }, x);
 }
 
 HWY_ATTR void sigmoid(float* y, const float* x, int64_t n) {

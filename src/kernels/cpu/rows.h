@@ -49,12 +49,13 @@ inline void round(uint16_t* out, const float* in, int64_t count) {
   std::memcpy(out + i, halves, sizeof(uint16_t) * (count - i));
 }
 
-inline void widen(float* out, const uint16_t* in, int64_t count) {
+inline void widen(char* out, int64_t out_step, const uint16_t* in, int64_t count) {
   int64_t i = 0;
-  for (; i + 16 <= count; i += 16) store(out + i, load_bf16(in + i));
-  for (; i < count; ++i) {
+  for (; i + 16 <= count; i += 16, out += out_step)
+    store(reinterpret_cast<float*>(out), load_bf16(in + i));
+  for (; i < count; ++i, out += 4) {
     const uint32_t word = static_cast<uint32_t>(in[i]) << 16;
-    std::memcpy(out + i, &word, sizeof word);
+    std::memcpy(out, &word, sizeof word);
   }
 }
 
@@ -151,6 +152,8 @@ inline void softmax_backward(const Scores& t, const float* dp, const float* lse,
       if (i < visible) {
         p = exponential(fma(load(t.s + r * t.s_row + i), scale, offset));
         gradient = mul(mul(p, scale), sub(load(dp + r * t.s_row + i), mean));
+      }
+      if (i + 16 > visible && i < visible) {
         p = first_lanes(p, visible - i, 0);
         gradient = first_lanes(gradient, visible - i, 0);
       }
