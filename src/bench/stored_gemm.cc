@@ -34,6 +34,7 @@ constexpr int64_t decode_bytes = int64_t{192} << 20;  // of different weights, i
 struct Result {
   BlockFormat format;
   double decode = 0;            // bytes of packed weights per second
+  double mapped = 0;            // bytes of stored weights per second
   std::vector<double> prefill;  // operations per second of each shape
   double packing = 0;           // stored bytes per second
 };
@@ -101,6 +102,22 @@ double decode_rate(BlockFormat format) {
   return static_cast<double>(count * bytes) / seconds;
 }
 
+double mapped_rate(BlockFormat format) {
+  const Shape& s = decode_shape;
+  const int64_t count = decode_bytes / (s.out * block_format_bytes(format, s.in)) + 1;
+  Arena arena(1 << 16);
+  const Tensor x = random_rows(arena, 1, s.in), y = arena.allocate(DType::f32, {1, s.out});
+  const Weight weight(format, count * s.out, s.in);
+  std::vector<PackedMatrix> mapped;
+  for (int64_t i = 0; i < count; ++i)
+    mapped.push_back(map_stored(weight.matrix.slice_rows(i * s.out, (i + 1) * s.out),
+                                packing_of(format, DType::bf16)));
+  const double seconds = best_seconds([&] {
+    for (const PackedMatrix& w : mapped) matmul(y, x, w);
+  });
+  return static_cast<double>(weight.bytes()) / seconds;
+}
+
 double prefill_rate(BlockFormat format, const Shape& s) {
   const int64_t rows = s.rows * s.groups;
   Arena arena(s.groups * packed_bytes(format, s) + 2 * rows * (s.in + s.out) + (1 << 16));
@@ -130,7 +147,7 @@ double packing_rate(BlockFormat format) {
 }
 
 Result measure(BlockFormat format) {
-  Result result{format, decode_rate(format), {}, packing_rate(format)};
+  Result result{format, decode_rate(format), mapped_rate(format), {}, packing_rate(format)};
   for (const Shape& s : prefill_shapes) result.prefill.push_back(prefill_rate(format, s));
   return result;
 }
@@ -149,16 +166,18 @@ void print_table(const std::vector<Result>& results) {
   fmt::print("{}, {} threads, {}, memory {:.1f} GB/s, int8 {:.0f} Gop/s\n", machine().cpu_name,
              thread_count(), isa_name(active_isa()), bandwidth / 1e9,
              peak_of(BlockFormat::q4_0) / 1e9);
-  fmt::print("{:6} {:8} {:>9} {:>17}", "format", "packing", "packing", "1 x 2048 x 2816");
+  fmt::print("{:6} {:8} {:>9} {:>17} {:>17}", "format", "packing", "packing", "1 x 2048 x 2816",
+             "mapped");
   for (const Shape& s : prefill_shapes) {
     const std::string name = fmt::format("{} x {} x {}", s.rows, s.in, s.out);
     fmt::print(" {:>17}", s.groups > 1 ? fmt::format("{} of {}", s.groups, s.rows) : name);
   }
   fmt::print("\n");
   for (const Result& r : results) {
-    fmt::print("{:6} {:8} {:4.1f} GB/s {:9.1f} GB/s {:2.0f} %", block_format_name(r.format),
-               packing_name(packing_of(r.format, DType::bf16)), r.packing / 1e9, r.decode / 1e9,
-               100 * r.decode / bandwidth);
+    fmt::print("{:6} {:8} {:4.1f} GB/s", block_format_name(r.format),
+               packing_name(packing_of(r.format, DType::bf16)), r.packing / 1e9);
+    for (const double rate : {r.decode, r.mapped})
+      fmt::print(" {:7.1f} GB/s {:2.0f} %", rate / 1e9, 100 * rate / bandwidth);
     for (const double rate : r.prefill)
       fmt::print(" {:10.0f} Go {:2.0f} %", rate / 1e9, 100 * rate / peak_of(r.format));
     fmt::print("\n");
@@ -179,6 +198,8 @@ void print_json(const std::vector<Result>& results) {
         {"packed_bytes_per_second", r.packing},
         {"decode_bytes_per_second", r.decode},
         {"decode_fraction", r.decode / measured_peaks().memory_bytes_per_second},
+        {"mapped_bytes_per_second", r.mapped},
+        {"mapped_fraction", r.mapped / measured_peaks().memory_bytes_per_second},
         {"products", nlohmann::ordered_json::array()}};
     for (size_t i = 0; i < r.prefill.size(); ++i)
       entry["products"].push_back({{"rows", prefill_shapes[i].rows},

@@ -4,11 +4,10 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "kernels/block_levels.h"
 
 namespace minke {
 namespace {
-
-uint16_t load16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
 
 // out[i] = f(a[i], b[i]) for 32 bytes, on copies: the compiler then knows that they are apart and
 // uses vectors.
@@ -42,17 +41,6 @@ void add_fifth_bits(const uint8_t* high, uint8_t* code) {
   }
 }
 
-// Eight scales and minima of six bits: the first four of each in the lower bits of bytes 0 to 3 and
-// 4 to 7, the others' lower halves in bytes 8 to 11 and upper bits at the top of the first eight.
-void read_six_bits(const uint8_t* in, BlockCodes& codes) {
-  for (int i = 0; i < 4; ++i) {
-    codes.scale_code[i] = static_cast<int8_t>(in[i] & 63);
-    codes.min_code[i] = static_cast<int8_t>(in[i + 4] & 63);
-    codes.scale_code[i + 4] = static_cast<int8_t>((in[i + 8] & 15) | (in[i] >> 6) << 4);
-    codes.min_code[i + 4] = static_cast<int8_t>(in[i + 8] >> 4 | (in[i + 4] >> 6) << 4);
-  }
-}
-
 // Two bits each: the lowest of 32 bytes, then the next ones.
 void read_q2_k(const uint8_t* in, uint8_t* code) {
   for (int i = 0; i < 8; ++i)
@@ -66,13 +54,6 @@ void read_q3_k(const uint8_t* in, uint8_t* code) {
     combine(in + 32 + i / 4 * 32, in, code + i * 32, [shift = i % 4 * 2, i](int low, int high) {
       return (low >> shift & 3) | (high >> i & 1) << 2;
     });
-}
-
-void read_q3_k_scales(const uint8_t* in, BlockCodes& codes) {
-  for (int i = 0; i < 16; ++i) {
-    const int low = in[i % 8] >> (i / 8 * 4) & 15, high = in[8 + i % 4] >> (i / 4 * 2) & 3;
-    codes.scale_code[i] = static_cast<int8_t>((low | high << 4) - 32);
-  }
 }
 
 // 64 codes to each 32 bytes.
@@ -100,44 +81,7 @@ void read_q6_k(const uint8_t* in, uint8_t* code) {
   }
 }
 
-void read_iq4_xs_scales(const uint8_t* in, BlockCodes& codes) {
-  const int high = load16(in);
-  for (int g = 0; g < 8; ++g) {
-    const int low = in[2 + g / 2] >> (g % 2 * 4) & 15;
-    codes.scale_code[g] = static_cast<int8_t>((low | (high >> (2 * g) & 3) << 4) - 32);
-  }
-}
-
 }  // namespace
-
-BlockScheme block_scheme(BlockFormat format) {
-  switch (format) {
-    case BlockFormat::q4_0:
-      return {.group = 32, .table = false, .two_levels = false, .mins = false, .zero = 8};
-    case BlockFormat::q5_0:
-      return {.group = 32, .table = false, .two_levels = false, .mins = false, .zero = 16};
-    case BlockFormat::q8_0:
-      return {.group = 32, .table = false, .two_levels = false, .mins = false, .zero = 128};
-    case BlockFormat::q4_1:
-    case BlockFormat::q5_1:
-      return {.group = 32, .table = false, .two_levels = false, .mins = true, .zero = 0};
-    case BlockFormat::q2_k:
-      return {.group = 16, .table = false, .two_levels = true, .mins = true, .zero = 0};
-    case BlockFormat::q3_k:
-      return {.group = 16, .table = false, .two_levels = true, .mins = false, .zero = 4};
-    case BlockFormat::q4_k:
-    case BlockFormat::q5_k:
-      return {.group = 32, .table = false, .two_levels = true, .mins = true, .zero = 0};
-    case BlockFormat::q6_k:
-      return {.group = 16, .table = false, .two_levels = true, .mins = false, .zero = 32};
-    case BlockFormat::iq4_nl:
-      return {.group = 32, .table = true, .two_levels = false, .mins = false, .zero = 0};
-    case BlockFormat::iq4_xs:
-      return {.group = 32, .table = true, .two_levels = true, .mins = false, .zero = 0};
-    default:
-      fail("{} has no blocks", block_format_name(format));
-  }
-}
 
 void read_codes(BlockFormat format, const std::byte* block, uint8_t* code) {
   const uint8_t* in = reinterpret_cast<const uint8_t*>(block);
@@ -175,37 +119,14 @@ void read_codes(BlockFormat format, const std::byte* block, uint8_t* code) {
 
 void read_levels(BlockFormat format, const std::byte* block, BlockCodes& codes) {
   const uint8_t* in = reinterpret_cast<const uint8_t*>(block);
-  codes.scale = load16(in);
-  codes.min = load16(in + 2);
-  switch (format) {
-    case BlockFormat::q4_1:
-    case BlockFormat::q5_1:
-      codes.min ^= 0x8000;  // stored as what is added
-      return;
-    case BlockFormat::q2_k:
-      for (int i = 0; i < 16; ++i) {
-        codes.scale_code[i] = static_cast<int8_t>(in[i] & 15);
-        codes.min_code[i] = static_cast<int8_t>(in[i] >> 4);
-      }
-      codes.scale = load16(in + 80);
-      codes.min = load16(in + 82);
-      return;
-    case BlockFormat::q3_k:
-      read_q3_k_scales(in + 96, codes);
-      codes.scale = load16(in + 108);
-      return;
-    case BlockFormat::q4_k:
-    case BlockFormat::q5_k:
-      return read_six_bits(in + 4, codes);
-    case BlockFormat::q6_k:
-      std::memcpy(codes.scale_code.data(), in + 192, 16);
-      codes.scale = load16(in + 208);
-      return;
-    case BlockFormat::iq4_xs:
-      return read_iq4_xs_scales(in + 2, codes);
-    default:
-      return;
-  }
+  codes.scale = stored_scale(format, in);
+  codes.min = stored_min(format, in);
+  if (format == BlockFormat::q4_1 || format == BlockFormat::q5_1)
+    codes.min ^= 0x8000;  // stored as what is added
+  uint32_t scales[4] = {}, mins[4] = {};
+  read_level_codes(format, in, scales, mins);
+  std::memcpy(codes.scale_code.data(), scales, sizeof scales);
+  std::memcpy(codes.min_code.data(), mins, sizeof mins);
 }
 
 }  // namespace minke

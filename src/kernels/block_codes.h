@@ -14,15 +14,42 @@ namespace minke {
 //   two levels: s = scale·scale_code[g], m = min·min_code[g]
 // where value() looks up iq4_values in table formats and changes nothing in the others.
 struct BlockScheme {
-  int group;        // elements that share s and m
-  bool table;       // codes are indices of iq4_values
-  bool two_levels;  // blocks of 256
-  bool mins;
-  int zero;
+  int group = 32;           // elements that share s and m
+  bool table = false;       // codes are indices of iq4_values
+  bool two_levels = false;  // blocks of 256
+  bool mins = false;
+  int zero = 0;
 };
 
 // Of block formats only.
-BlockScheme block_scheme(BlockFormat format);
+constexpr BlockScheme block_scheme(BlockFormat format) {
+  switch (format) {
+    case BlockFormat::q4_0:
+      return {.zero = 8};
+    case BlockFormat::q5_0:
+      return {.zero = 16};
+    case BlockFormat::q8_0:
+      return {.zero = 128};
+    case BlockFormat::q4_1:
+    case BlockFormat::q5_1:
+      return {.mins = true};
+    case BlockFormat::q2_k:
+      return {.group = 16, .two_levels = true, .mins = true};
+    case BlockFormat::q3_k:
+      return {.group = 16, .two_levels = true, .zero = 4};
+    case BlockFormat::q4_k:
+    case BlockFormat::q5_k:
+      return {.two_levels = true, .mins = true};
+    case BlockFormat::q6_k:
+      return {.group = 16, .two_levels = true, .zero = 32};
+    case BlockFormat::iq4_nl:
+      return {.table = true};
+    case BlockFormat::iq4_xs:
+      return {.table = true, .two_levels = true};
+    default:
+      return {};
+  }
+}
 
 struct BlockCodes {
   std::array<uint8_t, 256> code;  // in the block's order

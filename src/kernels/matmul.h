@@ -48,8 +48,8 @@ constexpr bool is_integer(Packing packing) { return packing > Packing::bf16; }
 std::string_view packing_name(Packing packing);
 
 // A matrix B [rows, inner] in the kernels' layout, for a·Bᵀ. Does not own its storage. A mapped one
-// has no storage: products read the stored matrix and pack what a task needs for its own time,
-// which takes longer and gives the same bits.
+// has no storage: products read the stored matrix, few rows of a by its blocks as they are, many by
+// panels that a task packs for its own time. That takes longer and gives the same bits.
 struct PackedMatrix {
   int64_t rows = 0;   // columns of the product
   int64_t inner = 0;  // the dimension summed over

@@ -66,14 +66,16 @@ std::vector<int> scale_positions(BlockFormat format) {
   }
 }
 
-// A weight of random bytes with sane scales, one byte off any alignment, its rows reversed.
+// A weight of random bytes (or of `byte` alone) with sane scales, one byte off any alignment, its
+// rows reversed.
 class RandomWeight {
  public:
-  RandomWeight(BlockFormat format, int64_t rows, int64_t columns, bool reversed = true) {
+  RandomWeight(BlockFormat format, int64_t rows, int64_t columns, bool reversed = true,
+               int byte = -1) {
     Random random(1, static_cast<uint64_t>(format) * 1000 + rows);
     const int64_t bytes = rows * block_format_bytes(format, columns);
     bytes_.resize(bytes + 1);
-    for (std::byte& b : bytes_) b = static_cast<std::byte>(random.below(256));
+    for (std::byte& b : bytes_) b = static_cast<std::byte>(byte < 0 ? random.below(256) : byte);
     std::byte* at = bytes_.data() + 1;
     if (block_elements(format) > 1)
       for (; at + block_bytes(format) <= bytes_.data() + bytes_.size(); at += block_bytes(format))
@@ -175,7 +177,6 @@ TEST_F(PackedBlocksTest, ProductHasTheBitsOfTheReference) {
     }
 }
 
-// A mapped matrix is packed anew by every task.
 TEST_F(PackedBlocksTest, MappedProductsHaveTheBitsOfPackedOnes) {
   std::vector<BlockFormat> formats(std::begin(integer_formats), std::end(integer_formats));
   formats.insert(formats.end(), std::begin(plain_formats), std::end(plain_formats));
@@ -201,6 +202,81 @@ TEST_F(PackedBlocksTest, MappedProductsHaveTheBitsOfPackedOnes) {
       check(format, s, Packing::f32);
     }
   check(BlockFormat::bf16, {2, 19, 37}, Packing::bf16);
+}
+
+// Few rows are multiplied with the stored blocks themselves, more with panels packed from them.
+TEST_F(PackedBlocksTest, MappedIntegersHaveTheBitsOfTheReferenceForEveryNumberOfRows) {
+  for (const BlockFormat format : integer_formats)
+    for (int64_t m = 1; m <= 18; ++m) {
+      constexpr int64_t columns[] = {1, 7, 16, 24, 33, 47, 64, 150};
+      const int64_t n = columns[m % 8];
+      const int64_t k = block_elements(format) == 32 ? 32 * (1 + m % 11) : 256 * (1 + m % 3);
+      SCOPED_TRACE(fmt::format("{}: {} x {} x {}", block_format_name(format), m, n, k));
+      const int64_t mark = arena().mark();
+      const RandomWeight w(format, n, k, m % 2 == 1);
+      const DType type = m % 3 ? f32 : bf16;
+      const bool accumulate = m % 4 < 2;
+      const Tensor a = random_matrix(m, k, bf16, 1), want = random_matrix(m, n, type, 2);
+      with_isa(Isa::reference, [&] { matmul(want, a, packed(w.matrix), accumulate); });
+      const PackedMatrix mapped = map_stored(w.matrix, packing_of(format, bf16));
+      each_isa([&] {
+        const Tensor c = random_matrix(m, n, type, 2);
+        matmul(c, a, mapped, accumulate);
+        expect_same_bits(c, want);
+      });
+      arena().release(mark);
+    }
+}
+
+// Enough work for several tasks on several threads, groups of few and of many rows among them.
+TEST_F(PackedBlocksTest, MappedGroupsHaveTheBitsOfPackedOnesForEveryNumberOfThreads) {
+  constexpr int64_t m = 40, n = 1100, k = 768;
+  const int64_t offsets[] = {0, 1, 1, 4, 21, 29, m};
+  for (const BlockFormat format : {BlockFormat::q4_0, BlockFormat::q6_k, BlockFormat::q8_0}) {
+    SCOPED_TRACE(block_format_name(format));
+    const int64_t mark = arena().mark();
+    const RandomWeight w(format, n, k);
+    const Tensor a = random_matrix(m, k, bf16, 1);
+    const std::vector<PackedMatrix> packed_groups(6, packed(w.matrix));
+    const std::vector<PackedMatrix> groups(6, map_stored(w.matrix, packing_of(format, bf16)));
+    each_isa([&] {
+      const Tensor want = random_matrix(m, n, f32, 2), c = random_matrix(m, n, f32, 3);
+      matmul_grouped(want, a, packed_groups, offsets);
+      for (const int threads : {1, 2, 3, 7}) {
+        set_thread_count(threads);
+        matmul_grouped(c, a, groups, offsets);
+        expect_same_bits(c, want);
+        // Few rows in all make longer tasks.
+        const int64_t few[] = {0, 1, 1, 4, 4, 4, 4};
+        std::memset(c.data, 0, static_cast<size_t>(4 * c.row_stride()) * 4);
+        matmul_grouped(c.slice_rows(0, 4), a.slice_rows(0, 4), groups, few);
+        expect_same_bits(c, want);
+      }
+    });
+    arena().release(mark);
+  }
+}
+
+// A row whose activations are not finite is NaN there too, and the largest codes and values fit.
+TEST_F(PackedBlocksTest, MappedIntegersTakeExtremes) {
+  for (const BlockFormat format : integer_formats)
+    for (const int byte : {0x00, 0x7f, 0x80, 0xff}) {
+      SCOPED_TRACE(fmt::format("{} of bytes {:#x}", block_format_name(format), byte));
+      const int64_t mark = arena().mark();
+      const RandomWeight w(format, 20, 256, false, byte);
+      const Tensor a = random_matrix(3, 256, f32, 1), want = random_matrix(3, 20, f32, 2);
+      for (int64_t i = 0; i < 256; ++i) a.row<float>(0)[i] = i % 2 ? 1.0f : -1.0f;
+      for (int64_t i = 0; i < 256; ++i) a.row<float>(1)[i] = -1.0f;
+      a.row<float>(2)[40] = INFINITY;
+      with_isa(Isa::reference, [&] { matmul(want, a, packed(w.matrix)); });
+      EXPECT_TRUE(std::isnan(want.row<float>(2)[0]));
+      each_isa([&] {
+        const Tensor c = random_matrix(3, 20, f32, 2);
+        matmul(c, a, map_stored(w.matrix, packing_of(format, bf16)));
+        expect_same_bits(c, want);
+      });
+      arena().release(mark);
+    }
 }
 
 // Rounding the activations is all that an integer packing changes.

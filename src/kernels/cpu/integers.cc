@@ -30,6 +30,13 @@ const IntegerKernels& integer_kernels() {
   return portable_integers;
 }
 
+const StoredKernels& stored_kernels() {
+#if defined(__x86_64__)
+  if (active_isa() >= Isa::avx2) return avx2_stored;
+#endif
+  return portable_stored;
+}
+
 char* at(const Tensor& t, int64_t row, int64_t column) {
   return reinterpret_cast<char*>(t.data) + (row * t.row_stride() + column) * dtype_bytes(t.dtype);
 }
@@ -113,6 +120,35 @@ const char* panels_of(const PackedMatrix& b, int64_t panel, int64_t begin, int64
   return out;
 }
 
+// A product of few rows with a mapped matrix's rows [begin, end), read where they lie.
+void multiply_mapped(const PackedMatrix& b, int64_t begin, int64_t end, const PackedProduct& t) {
+  const StoredMatrix& matrix = b.mapped;
+  const auto multiply =
+      stored_kernels()
+          .multiply[static_cast<int>(matrix.format) - static_cast<int>(BlockFormat::q4_0)];
+  for (int64_t r = 0; r < t.rows && !t.load; ++r)
+    std::memset(t.c + r * t.c_row, 0, static_cast<size_t>(t.panels * panel_width * 4));
+  StoredProduct p{.rows = t.rows,
+                  .groups = t.groups,
+                  .a = t.a,
+                  .row = {},
+                  .block_bytes = block_bytes(matrix.format),
+                  .next = nullptr,
+                  .c = t.c,
+                  .c_row = t.c_row};
+  const int64_t row_bytes = matrix.row_bytes();
+  for (int64_t r = begin; r < end; r += panel_width, p.c += panel_width) {
+    for (int64_t j = 0; j < panel_width; ++j) {
+      const int64_t row = std::min(r + j, end - 1);  // what is missing repeats the last
+      const int64_t at = matrix.row_order ? matrix.row_order[row] : row;
+      p.row[j] = reinterpret_cast<const char*>(matrix.data) + at * row_bytes;
+    }
+    // What follows a task's last rows may belong to another thread.
+    p.next = p.row[0] + (r + panel_width < end ? panel_width * row_bytes : 0);
+    multiply(p);
+  }
+}
+
 // A product whose rows fit in the second cache, or that is cut along the inner dimension so that
 // they do.
 void multiply_in_blocks(const IntegerKernels& k, Packing packing, PackedProduct t) {
@@ -147,8 +183,8 @@ void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
   }
   if (begin.back() == 0) return;
   const RoundedRows rounded = round_all(k, a, packing, begin);
-  // Few rows are bound by memory: long runs of it.
-  constexpr int64_t few_rows = 16, run_bytes = 1 << 17;
+  // Few rows are bound by memory: long runs of it, above all where nothing was arranged for them.
+  const int64_t run_bytes = b[0].is_mapped() ? 1 << 20 : 1 << 17;
   const bool few = *std::max_element(rows.begin(), rows.end()) <= few_rows;
   const int64_t tile_columns =
       few ? std::max<int64_t>(1, run_bytes / std::max<int64_t>(panel, 1)) * panel_width : 256;
@@ -162,12 +198,16 @@ void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
     t.panels = round_up(column_end - column, panel_width) / panel_width;
     t.groups = inner / integer_group;
     t.a = part_of(rounded, begin[i] + row, 0);
-    t.b = panels_of(b[i], panel, column, column_end);
     t.b_panel = panel;
     t.c = tile.sums;
     t.c_row = tile.stride;
     t.load = accumulate;
-    multiply_in_blocks(k, packing, t);
+    if (b[i].is_mapped() && t.rows <= few_rows) {
+      multiply_mapped(b[i], column, column_end, t);
+    } else {
+      t.b = panels_of(b[i], panel, column, column_end);
+      multiply_in_blocks(k, packing, t);
+    }
     tile.finish();
   };
   const int64_t bytes = static_cast<int64_t>(b.size()) * columns / panel_width * panel;

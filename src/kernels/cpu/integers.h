@@ -30,6 +30,20 @@ struct PackedProduct {
   bool load;
 };
 
+// Fewer rows than would pay for packing a weight first.
+constexpr int64_t few_rows = 16;
+
+// c [rows, 16] += a·Bᵀ with sixteen rows of a weight as a file has them, for up to few_rows rows.
+struct StoredProduct {
+  int64_t rows, groups;
+  RoundedRows a;
+  const char* row[16];
+  int64_t block_bytes;
+  const char* next;  // memory that is wanted next
+  float* c;
+  int64_t c_row;  // elements
+};
+
 struct IntegerKernels {
   // Rounds one row of f32 or bf16 for a packing.
   void (*round_row)(const RoundedRows& out, const char* in, DType dtype, int zero);
@@ -37,9 +51,16 @@ struct IntegerKernels {
   void (*multiply[10])(const PackedProduct& product);
 };
 
+struct StoredKernels {
+  // By BlockFormat, those before the first format of integers left out.
+  void (*multiply[12])(const StoredProduct& product);
+};
+
 extern const IntegerKernels portable_integers;
+extern const StoredKernels portable_stored;
 #if defined(__x86_64__)
 extern const IntegerKernels avx2_integers, avx512_integers, vnni_integers;
+extern const StoredKernels avx2_stored;
 #endif
 
 // Arguments are checked by the caller.
