@@ -118,13 +118,15 @@ TEST_F(ModelCommands, BenchTellsWhereTheTimeOfPromptsAndStepsWent) {
 }
 
 TEST_F(ModelCommands, BenchMeasuresRolloutsBesideDecoding) {
-  for (const char* form : {"", " --fast"}) {
+  for (const char* form : {"", " --fast", " --fast --quantization q8_0"}) {
     const Json result = json(
         std::string("bench rollout run --answers 5 --group 2 --prompt-tokens 3 --tokens 4") + form);
     EXPECT_GT(result["rollout_tokens_per_second"], 0.0);
     EXPECT_GT(result["ratio"], 0.0);
     EXPECT_EQ(result["mode"], *form ? "fast" : "exact");
+    EXPECT_EQ(result["quantization"], std::string(form).ends_with("q8_0") ? "q8_0" : "none");
   }
+  fails("bench rollout run --quantization q8_0", 2, "--fast");
   fails("bench rollout run --tokens 1000000", 2, "512");
 }
 

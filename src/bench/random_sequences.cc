@@ -11,6 +11,19 @@ RandomSequences::RandomSequences(const fs::path& path, const LoadOptions& option
       model_(path, options),
       load_seconds_(now_seconds() - start_),
       batch_(batch) {
+  assign_pages();
+}
+
+RandomSequences::RandomSequences(const ModelConfig& config, const WeightSource& source,
+                                 const LoadOptions& options, int64_t batch)
+    : start_(now_seconds()),
+      model_(config, source, options),
+      load_seconds_(now_seconds() - start_),
+      batch_(batch) {
+  assign_pages();
+}
+
+void RandomSequences::assign_pages() {
   const int64_t pages = model_.pages() / batch_;
   for (int64_t i = 0; i < batch_; ++i) {
     pages_.emplace_back(static_cast<size_t>(pages));

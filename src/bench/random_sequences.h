@@ -15,6 +15,9 @@ class RandomSequences {
   // options: with room in the cache for `batch` sequences. The pages are filled with random
   // numbers.
   RandomSequences(const fs::path& path, const LoadOptions& options, int64_t batch);
+  // Of a model in memory; `source` must outlive it.
+  RandomSequences(const ModelConfig& config, const WeightSource& source, const LoadOptions& options,
+                  int64_t batch);
 
   LoadedModel& model() { return model_; }
   double load_seconds() const { return load_seconds_; }
@@ -28,6 +31,8 @@ class RandomSequences {
                  int64_t logits);
 
  private:
+  void assign_pages();
+
   double start_;
   LoadedModel model_;
   double load_seconds_;

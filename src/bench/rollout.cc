@@ -16,7 +16,10 @@ namespace {
 class Decoding {
  public:
   Decoding(const std::string& path, const RolloutBench& options)
-      : options_(options), sequences_(path, load_options(options), options.answers) {}
+      : options_(options),
+        source_(ModelSource::open(path)),
+        quantized_(quantize(source_, options)),
+        sequences_(source_.config(), weights(), load_options(options), options.answers) {}
 
   // Seconds of growing all answers.
   double run() {
@@ -28,6 +31,19 @@ class Decoding {
   }
 
  private:
+  static std::unique_ptr<QuantizedSource> quantize(const ModelSource& source,
+                                                   const RolloutBench& options) {
+    if (!options.quantization) return nullptr;
+    auto quantized =
+        std::make_unique<QuantizedSource>(source.config(), source, *options.quantization);
+    quantized->refresh();
+    return quantized;
+  }
+  const WeightSource& weights() const {
+    if (quantized_) return *quantized_;
+    return source_;
+  }
+
   static LoadOptions load_options(const RolloutBench& options) {
     LoadOptions load;
     load.compute = DType::bf16;
@@ -39,6 +55,8 @@ class Decoding {
   }
 
   const RolloutBench& options_;
+  ModelSource source_;
+  std::unique_ptr<QuantizedSource> quantized_;
   RandomSequences sequences_;
 };
 
@@ -70,6 +88,7 @@ class Rollouts {
     rollout.sequences = options.answers;
     rollout.exact = options.exact;
     rollout.ignore_eos = true;
+    rollout.quantization = options.quantization;
     return rollout;
   }
 
@@ -101,14 +120,16 @@ void bench_rollout(const std::string& model, const RolloutBench& options) {
   }
   const double tokens = static_cast<double>(options.answers * options.tokens);
   nlohmann::ordered_json line = begin_report(model);
-  line.update({{"prompt_tokens", options.prompt_tokens},
-               {"tokens", options.tokens},
-               {"answers", options.answers},
-               {"group", options.group},
-               {"mode", options.exact ? "exact" : "fast"},
-               {"rollout_tokens_per_second", tokens / rollout},
-               {"decode_tokens_per_second", tokens / decode},
-               {"ratio", decode / rollout}});
+  line.update(
+      {{"prompt_tokens", options.prompt_tokens},
+       {"tokens", options.tokens},
+       {"answers", options.answers},
+       {"group", options.group},
+       {"mode", options.exact ? "exact" : "fast"},
+       {"quantization", options.quantization ? quantization_name(*options.quantization) : "none"},
+       {"rollout_tokens_per_second", tokens / rollout},
+       {"decode_tokens_per_second", tokens / decode},
+       {"ratio", decode / rollout}});
   print_report(line, options.json);
 }
 

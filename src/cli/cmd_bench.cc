@@ -60,6 +60,7 @@ void add_rollout(CLI::App& bench) {
     std::string model;
     RolloutBench options;
     bool fast = false;
+    std::string quantization = "none";
   };
   auto a = std::make_shared<Arguments>();
   CLI::App* command = bench.add_subcommand("rollout", "Measure sampling answers to learn from");
@@ -73,10 +74,17 @@ void add_rollout(CLI::App& bench) {
   count("--tokens", a->options.tokens, "Tokens of an answer", 1 << 20);
   count("--answers", a->options.answers, "Answers that grow at once", 512);
   count("--group", a->options.group, "Answers to one prompt", 512);
-  command->add_flag("--fast", a->fast, "Attention in the form that is fast, not the trainer's");
+  CLI::Option* fast =
+      command->add_flag("--fast", a->fast, "Attention in the form that is fast, not the trainer's");
+  command
+      ->add_option("--quantization", a->quantization, "Format of the weights: none, q8_0 or q4_0")
+      ->needs(fast)
+      ->check(CLI::IsMember({"none", "q8_0", "q4_0"}))
+      ->capture_default_str();
   command->add_flag("--json", a->options.json, "Print JSON");
   command->callback([a] {
     a->options.exact = !a->fast;
+    if (a->quantization != "none") a->options.quantization = parse_quantization(a->quantization);
     bench_rollout(a->model, a->options);
   });
 }

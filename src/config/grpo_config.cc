@@ -7,6 +7,21 @@
 namespace minke {
 namespace {
 
+void check_quantization(const GrpoConfig& c, const std::string& where) {
+  if (c.rollout.quantization == RolloutQuantization::none) return;
+  const std::string_view format = enum_name(c.rollout.quantization);
+  if (c.rollout.mode == RolloutMode::exact)
+    fail_usage(
+        "{}: rollout.quantization is \"{}\", but rollout.mode = \"exact\" samples with the "
+        "trainer's weights, bit for bit; set rollout.mode = \"fast\"",
+        where, format);
+  if (c.compute == ComputeDType::f32)
+    fail_usage(
+        "{}: rollout.quantization is \"{}\", but with compute = \"f32\" products take no integers, "
+        "so that it would cost accuracy and save nothing; set compute = \"bf16\"",
+        where, format);
+}
+
 void check(const GrpoConfig& c, const std::string& where) {
   if (c.steps == 0) fail_usage("{}: steps is missing", where);
   if (c.model.empty())
@@ -15,6 +30,7 @@ void check(const GrpoConfig& c, const std::string& where) {
   const size_t at = form.find("{}");
   if (at == std::string::npos || form.find("{}", at + 2) != std::string::npos)
     fail_usage("{}: rollout.prompt_template is \"{}\", expected a text with one {{}}", where, form);
+  check_quantization(c, where);
   const int64_t longest = c.rollout.max_prompt_tokens + c.rollout.max_tokens;
   if (c.update.micro_batch_tokens < longest)
     fail_usage(

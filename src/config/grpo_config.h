@@ -8,6 +8,7 @@
 namespace minke {
 
 enum class RolloutMode { exact, fast };
+enum class RolloutQuantization { none, q8_0, q4_0 };
 enum class AdvantageScale { deviation, none };
 enum class LossNormalization { sequence, token, constant };
 
@@ -17,6 +18,7 @@ struct GrpoRolloutConfig {
   int64_t max_prompt_tokens = 64, max_tokens = 64;
   double temperature = 1.0;
   RolloutMode mode = RolloutMode::exact;
+  RolloutQuantization quantization = RolloutQuantization::none;
   int64_t sequences = 128;             // answers that grow at once
   std::string prompt_template = "{}";  // around the problem's prompt, which stands for {}
   bool chat = false;                   // that text as a user's turn of the model's chat template

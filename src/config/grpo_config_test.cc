@@ -37,6 +37,7 @@ TEST(GrpoConfig, ReadsWhatItWrites) {
   const GrpoConfig config = parse_grpo_config(recipe, "r.toml", {"optimizer.learning_rate=2e-4"});
   EXPECT_EQ(config.rollout.group, 4);
   EXPECT_EQ(config.rollout.mode, RolloutMode::fast);
+  EXPECT_EQ(config.rollout.quantization, RolloutQuantization::none);
   EXPECT_EQ(config.loss.normalization, LossNormalization::constant);
   EXPECT_EQ(config.optimizer.learning_rate, 2e-4);
   EXPECT_EQ(config.task.families, "chain:2, countdown");
@@ -69,6 +70,14 @@ TEST(GrpoConfig, WrongRecipesAreNamed) {
   EXPECT_NE(error_of(recipe, {"rollout.grup=3"}).find("rollout.group"), std::string::npos);
   EXPECT_NE(error_of(recipe, {"loss.clip_low=2"}).find("from 0 to 1"), std::string::npos);
   EXPECT_NE(error_of(recipe, {"rollout.mode=quick"}).find("exact | fast"), std::string::npos);
+  const std::string quantized = "rollout.quantization=q8_0";
+  EXPECT_EQ(error_of(recipe, {quantized}), "");
+  EXPECT_NE(error_of(recipe, {"rollout.quantization=q3"}).find("none | q8_0 | q4_0"),
+            std::string::npos);
+  EXPECT_NE(error_of(recipe, {quantized, "rollout.mode=exact"}).find("set rollout.mode = \"fast\""),
+            std::string::npos);
+  EXPECT_NE(error_of(recipe, {quantized, "compute=f32"}).find("set compute = \"bf16\""),
+            std::string::npos);
   EXPECT_NE(error_of(recipe, {"rollout.prompt_template=x"}).find("one {}"), std::string::npos);
   EXPECT_NE(error_of(recipe, {"update.micro_batch_tokens=16"}).find("does not hold"),
             std::string::npos);

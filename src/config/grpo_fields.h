@@ -13,6 +13,10 @@ struct EnumNames<RolloutMode> {
   static constexpr std::array<std::string_view, 2> names = {"exact", "fast"};
 };
 template <>
+struct EnumNames<RolloutQuantization> {
+  static constexpr std::array<std::string_view, 3> names = {"none", "q8_0", "q4_0"};
+};
+template <>
 struct EnumNames<AdvantageScale> {
   static constexpr std::array<std::string_view, 2> names = {"deviation", "none"};
 };
@@ -47,6 +51,10 @@ void visit_fields(GrpoRolloutConfig& c, Visit&& visit) {
               "exact: the trainer's arithmetic, bit for bit; fast: generated tokens absorbed, the "
               "difference corrected"},
         c.mode);
+  visit(Field{"quantization",
+              "fast rollouts: the format of the weights that are sampled with; none: the trainer's "
+              "own"},
+        c.quantization);
   visit(Field{"sequences", "answers that grow at once", 1, 1e5}, c.sequences);
   visit(Field{"prompt_template", "text around a problem's prompt, which stands for {}"},
         c.prompt_template);

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "base/error.h"
-#include "model/gguf_names.h"
+#include "model/quantized_source.h"
 
 namespace minke {
 namespace {
@@ -46,32 +46,6 @@ MemoryPlan plan_sizes(const ModelConfig& config, const LoadOptions& options,
   plan.batch_logits = std::min(options.batch_logits, plan.batch_tokens);
   return plan;
 }
-
-// A model as if `minke quantize` had been at it: the formats change, the data are not there.
-class QuantizedSource : public WeightSource {
- public:
-  QuantizedSource(const ModelConfig& config, const WeightSource& source, QuantizationType type)
-      : config_(config), source_(source), type_(type) {}
-
-  std::optional<StoredMatrix> find(std::string_view name) const override {
-    auto matrix = source_.find(name);
-    const auto place = gguf_place(config_, name);
-    if (!matrix || !place) return matrix;
-    const bool is_vector = std::min(matrix->rows, matrix->columns) == 1;
-    const std::vector<int64_t> shape = is_vector
-                                           ? std::vector<int64_t>{matrix->columns}
-                                           : std::vector<int64_t>{matrix->rows, matrix->columns};
-    matrix->format = choose_gguf_format(type_, config_, place->tensor, shape).format;
-    matrix->scales = nullptr;
-    return matrix;
-  }
-  std::string where() const override { return source_.where(); }
-
- private:
-  const ModelConfig& config_;
-  const WeightSource& source_;
-  QuantizationType type_;
-};
 
 }  // namespace
 

@@ -37,19 +37,19 @@ Json to_json(const AnswerStatistics& s) {
 
 constexpr size_t most_examples = 6;
 
-HeldOutResult test_held_out(GroupSampler& sampler, const std::vector<Problem>& problems,
-                            double temperature) {
+HeldOutResult test_held_out(GroupSampler& sampler, Rollout& model,
+                            const std::vector<Problem>& problems, double temperature) {
   const double start = now_seconds();
   HeldOutResult result;
   result.temperature = temperature;
-  const std::vector<GroupSample> samples = sampler.answer(problems, temperature);
+  const std::vector<GroupSample> samples = sampler.answer(problems, model, temperature);
   for (size_t i = 0; i < samples.size(); ++i) {
     result.sampled.add(samples[i]);
     if (i < most_examples)
       result.examples.push_back({problems[i].prompt, problems[i].answer, samples[i].answer.text,
                                  samples[i].verdict.correct});
   }
-  for (const GroupSample& sample : sampler.answer(problems, 0.0)) result.greedy.add(sample);
+  for (const GroupSample& sample : sampler.answer(problems, model, 0.0)) result.greedy.add(sample);
   result.sampled.finish();
   result.greedy.finish();
   result.seconds = now_seconds() - start;

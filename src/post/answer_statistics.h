@@ -38,8 +38,8 @@ struct HeldOutResult {
   double temperature = 1.0;
   double seconds = 0.0;
 };
-HeldOutResult test_held_out(GroupSampler& sampler, const std::vector<Problem>& problems,
-                            double temperature);
+HeldOutResult test_held_out(GroupSampler& sampler, Rollout& model,
+                            const std::vector<Problem>& problems, double temperature);
 // A line of metrics.jsonl without its step and bill.
 nlohmann::ordered_json to_json(const HeldOutResult& result);
 // The same in words, for the log.

@@ -59,7 +59,7 @@ Prompt Student::prompt(const Problem& problem) const {
 
 HeldOutResult Student::evaluate() {
   rollout_.refresh();
-  return test_held_out(sampler_, held_out_, config_.evaluation.temperature);
+  return test_held_out(sampler_, rollout_, held_out_, config_.evaluation.temperature);
 }
 
 SampledGroups Student::sample(int64_t& next_problem) {

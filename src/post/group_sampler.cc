@@ -126,7 +126,7 @@ SampledGroups GroupSampler::sample(int64_t& next_problem) {
   return all;
 }
 
-std::vector<GroupSample> GroupSampler::answer(const std::vector<Problem>& problems,
+std::vector<GroupSample> GroupSampler::answer(const std::vector<Problem>& problems, Rollout& model,
                                               double temperature) {
   constexpr uint64_t stream = hash_name("held out");
   std::vector<Prompt> prompts;
@@ -136,7 +136,7 @@ std::vector<GroupSample> GroupSampler::answer(const std::vector<Problem>& proble
   for (size_t i = 0; i < prompts.size(); ++i)
     requests.push_back(
         {prompts[i].tokens, Random(options_.seed, stream, i).next(), prompts[i].stop_tokens});
-  std::vector<Answer> answers = rollout_.sample(requests, temperature);
+  std::vector<Answer> answers = model.sample(requests, temperature);
   std::vector<GroupSample> samples;
   samples.reserve(problems.size());
   for (size_t i = 0; i < problems.size(); ++i)

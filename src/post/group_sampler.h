@@ -62,8 +62,9 @@ class GroupSampler {
   // or a usage Error, as on_long_prompt says.
   std::vector<Problem> usable(std::vector<Problem> problems) const;
 
-  // One answer to each problem, the same random numbers each time; without advantages.
-  std::vector<GroupSample> answer(const std::vector<Problem>& problems, double temperature);
+  // One answer of `model` to each problem, the same random numbers each time; without advantages.
+  std::vector<GroupSample> answer(const std::vector<Problem>& problems, Rollout& model,
+                                  double temperature);
 
  private:
   void check_training_problems();

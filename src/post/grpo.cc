@@ -14,14 +14,22 @@
 namespace minke {
 namespace {
 
-RolloutOptions rollout_options(const GrpoConfig& config, int64_t sequences, int64_t memory_bytes) {
+RolloutOptions rollout_options(const GrpoConfig& config, int64_t sequences, int64_t memory_bytes,
+                               std::optional<QuantizationType> type) {
   return {config.rollout.max_prompt_tokens,
           config.rollout.max_tokens,
           sequences,
           config.rollout.mode == RolloutMode::exact,
           config.rollout.stop,
           false,
-          memory_bytes};
+          memory_bytes,
+          type};
+}
+
+std::optional<QuantizationType> quantization(const GrpoConfig& config) {
+  if (config.rollout.quantization == RolloutQuantization::none) return std::nullopt;
+  return config.rollout.quantization == RolloutQuantization::q8_0 ? QuantizationType::q8_0
+                                                                  : QuantizationType::q4_0;
 }
 
 TrainableOptions trainable_options(const GrpoConfig& config, const ModelConfig& model) {
@@ -52,9 +60,14 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
   weights_ = std::make_unique<FlatSource>(model_->weights());
   const ModelConfig& model = model_->options().model;
   const auto memory_left = [this] { return machine().memory_bytes - planned_bytes(); };
-  rollout_ =
-      std::make_unique<Rollout>(model, *weights_, model_->compute(), tokenizer_,
-                                rollout_options(config_, config_.rollout.sequences, memory_left()));
+  const auto make_rollout = [&](const WeightSource& weights, int64_t sequences,
+                                std::optional<QuantizationType> type) {
+    return std::make_unique<Rollout>(model, weights, model_->compute(), tokenizer_,
+                                     rollout_options(config_, sequences, memory_left(), type));
+  };
+  const auto type = quantization(config_);
+  rollout_ = make_rollout(*weights_, config_.rollout.sequences, type);
+  if (type) trained_rollout_ = make_rollout(*weights_, config_.rollout.sequences, std::nullopt);
   if (config_.rollout.chat) chat_ = source_.chat_template(tokenizer_);
   const auto prompt = [this](const Problem& problem) {
     return make_prompt(fill_template(config_.rollout.prompt_template, problem), tokenizer_,
@@ -74,21 +87,30 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
   reference_weights_ = std::make_unique<Weights>(model_->weights().over(copy));
   reference_source_ = std::make_unique<FlatSource>(*reference_weights_);
   constexpr int64_t sequences = 16;  // it samples none; pages for a pass over so many long answers
-  reference_ = std::make_unique<Rollout>(model, *reference_source_, model_->compute(), tokenizer_,
-                                         rollout_options(config_, sequences, memory_left()));
+  reference_ = make_rollout(*reference_source_, sequences, std::nullopt);
 }
 
 int64_t GrpoTrainer::planned_bytes() const {
   int64_t bytes = model_->memory_plan().total();
   if (rollout_) bytes += rollout_->planned_bytes();
+  if (trained_rollout_) bytes += trained_rollout_->planned_bytes();
   if (reference_weights_) bytes += reference_weights_->flat_weights().bytes();
   if (reference_) bytes += reference_->planned_bytes();
   return bytes;
 }
 
 void GrpoTrainer::refresh_rollout() {
-  if (stale_) rollout_->refresh();
-  stale_ = false;
+  if (std::exchange(stale_, false)) rollout_->refresh();
+}
+
+// The engine with the trainer's weights as they are now.
+Rollout& GrpoTrainer::trained_rollout() {
+  if (!trained_rollout_) {
+    refresh_rollout();
+    return *rollout_;
+  }
+  if (std::exchange(trained_stale_, false)) trained_rollout_->refresh();
+  return *trained_rollout_;
 }
 
 void GrpoTrainer::refresh_reference() {
@@ -102,6 +124,7 @@ GrpoStepReport GrpoTrainer::step() {
   GrpoStepReport report;
   const double start = now_seconds();
   refresh_rollout();
+  report.rollout_seconds = now_seconds() - start;
   on_policy_ = true;
   const int64_t every = config_.loss.reference_every_steps;
   if (reference_ && every > 0 && position_.step > 0 && position_.step % every == 0)
@@ -119,7 +142,7 @@ GrpoStepReport GrpoTrainer::step() {
   report.groups = static_cast<int64_t>(sampled.groups.size());
   report.answers.finish();
   report.rollout_tokens = sampled.tokens;
-  report.rollout_seconds = sampled.rollout_seconds;
+  report.rollout_seconds += sampled.rollout_seconds;
   report.judge_seconds = sampled.judge_seconds;
   std::vector<Entry> entries = make_entries(sampled, report);
   update(entries, report);
@@ -165,7 +188,7 @@ std::vector<GrpoTrainer::Entry> GrpoTrainer::make_entries(const SampledGroups& s
     }
   }
   if (config_.rollout.mode == RolloutMode::fast) {
-    const auto scores = score(*rollout_, given, report);
+    const auto scores = score(trained_rollout(), given, report);
     double tokens = 0.0;
     for (size_t i = 0; i < entries.size(); ++i) {
       GrpoSequence& sequence = entries[i].sequence;
@@ -220,18 +243,18 @@ void GrpoTrainer::update(std::vector<Entry>& entries, GrpoStepReport& report) {
   report.loss = sums.loss / std::max<int64_t>(1, config_.update.epochs * minibatches);
   report.kl = sums.kl / tokens;
   report.clip_fraction = static_cast<double>(sums.clipped) / tokens;
+  report.capped_fraction = static_cast<double>(sums.capped) / tokens;
 }
 
 void GrpoTrainer::mask_off_policy(std::span<Entry*> minibatch, GrpoStepReport& report) {
   if (config_.loss.off_policy_threshold <= 0) return;
-  refresh_rollout();
   std::vector<GivenAnswer> given;
   for (const Entry* entry : minibatch) {
     const std::span<const int32_t> tokens(entry->tokens);
     const size_t prompt = static_cast<size_t>(entry->prompt);
     given.push_back({tokens.first(prompt), tokens.subspan(prompt)});
   }
-  const auto scores = score(*rollout_, given, report);
+  const auto scores = score(trained_rollout(), given, report);
   for (size_t i = 0; i < minibatch.size(); ++i) {
     GrpoSequence& sequence = minibatch[i]->sequence;
     sequence.masked = is_off_policy(config_.loss, sequence, scores[i]);
@@ -268,7 +291,7 @@ void GrpoTrainer::run_minibatch(std::span<Entry*> minibatch, GrpoStepReport& rep
   report.skipped_updates += done.skipped;
   position_.skipped += done.skipped;
   ++report.updates;
-  stale_ = true;
+  stale_ = trained_stale_ = true;
   on_policy_ = false;
   position_.updates = model_->updates();
 }
@@ -297,8 +320,7 @@ void GrpoTrainer::run_micro_batch(std::span<Entry*> entries, const GrpoLoss& los
 }
 
 HeldOutResult GrpoTrainer::evaluate() {
-  refresh_rollout();
-  return test_held_out(*sampler_, held_out_, config_.evaluation.temperature);
+  return test_held_out(*sampler_, trained_rollout(), held_out_, config_.evaluation.temperature);
 }
 
 void GrpoTrainer::save() const {
@@ -314,7 +336,7 @@ void GrpoTrainer::resume(const fs::path& checkpoint) {
     load_checkpoint(checkpoint, {{"reference", reference_weights_->flat_weights()}});
     reference_->refresh();
   }
-  stale_ = true;
+  stale_ = trained_stale_ = true;
 }
 
 }  // namespace minke

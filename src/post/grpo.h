@@ -23,6 +23,7 @@ struct GrpoStepReport {
   int64_t masked_answers = 0;  // by off-policy masking
   double drift = 0.0;  // mean |log π_trainer − log π_rollout| over tokens; exact mode: 0
   double largest_drift = 0.0;
+  double capped_fraction = 0.0;  // of the tokens: their correction for the drift hit the cap
   double gradient_norm = 0.0, learning_rate = 0.0;
   int64_t updates = 0, skipped_updates = 0;
   // Prompts included; scored: read again, by the reference, for fast rollouts, or for the masking.
@@ -73,6 +74,7 @@ class GrpoTrainer {
   std::vector<std::vector<float>> score(Rollout& model, const std::vector<GivenAnswer>& given,
                                         GrpoStepReport& report) const;
   void refresh_rollout();
+  Rollout& trained_rollout();
   void refresh_reference();
   void update(std::vector<Entry>& entries, GrpoStepReport& report);
   void run_minibatch(std::span<Entry*> minibatch, GrpoStepReport& report, GrpoSums& sums);
@@ -91,6 +93,9 @@ class GrpoTrainer {
   std::unique_ptr<TrainableModel> model_;
   std::unique_ptr<FlatSource> weights_;
   std::unique_ptr<Rollout> rollout_;
+  // With quantised rollouts: over the trainer's own weights. It scores their answers and answers
+  // the held-out problems.
+  std::unique_ptr<Rollout> trained_rollout_;
   std::unique_ptr<GroupSampler> sampler_;
 
   // With a KL term.
@@ -99,9 +104,10 @@ class GrpoTrainer {
   std::unique_ptr<FlatSource> reference_source_;
   std::unique_ptr<Rollout> reference_;
 
-  TrainPosition position_;  // sequences: problems taken from the task
-  bool stale_ = false;      // the rollout's weights are older than the model's
-  bool on_policy_ = true;   // no update since the rollouts
+  TrainPosition position_;      // sequences: problems taken from the task
+  bool stale_ = false;          // the rollout's weights are older than the model's
+  bool trained_stale_ = false;  // those of trained_rollout_ are
+  bool on_policy_ = true;       // no update since the rollouts
 };
 
 }  // namespace minke

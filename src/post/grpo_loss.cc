@@ -83,8 +83,9 @@ double GrpoLoss::token(const GrpoSequence& sequence, int64_t t, double log_pi,
     sums.clipped += sequence.advantage != 0 && total.gradient == 0;
   }
   if (!sequence.rollout.empty()) {
-    const double correction =
-        std::min(std::exp(old - sequence.rollout[t]), options_.importance_cap);
+    const double importance = std::exp(old - sequence.rollout[t]);
+    const double correction = std::min(importance, options_.importance_cap);
+    sums.capped += correction < importance;
     total = {total.value * correction, total.gradient * correction};
   }
   const double beta = options_.kl_coefficient;

@@ -40,6 +40,7 @@ struct GrpoSums {
   double kl = 0.0;    // the k3 estimate
   int64_t tokens = 0;
   int64_t clipped = 0;  // tokens whose policy term has no gradient because of the clip
+  int64_t capped = 0;   // tokens whose correction for the rollout is importance_cap
 };
 
 // What a minibatch's loss is divided by: its answers, also those that nothing is learned from, and

@@ -180,6 +180,18 @@ TEST(GrpoLoss, DividesByTheDeviationOrNot) {
             (std::vector<double>{0.75, -0.25, -0.25, -0.25}));
 }
 
+TEST(GrpoLoss, CountsCorrectionsAtTheCap) {
+  GrpoSequence sequence;
+  sequence.advantage = 1;
+  sequence.old = {-1.0f, -1.0f, -1.0f};
+  sequence.rollout = {-1.5f, -3.0f, -0.5f};  // e^0.5, e^2, e^-0.5
+  const std::vector<GrpoSequence> all{sequence};
+  GrpoSums sums;
+  const GrpoLoss loss({}, 8, counts_of(all));
+  for (int64_t t = 0; t < 3; ++t) loss.token(sequence, t, -1.0, sums);
+  EXPECT_EQ(sums.capped, 1);
+}
+
 // All answers filtered: nothing to divide by, and nothing to learn.
 TEST(GrpoLoss, FilteredAnswersCountForNothing) {
   GrpoSequence sequence;

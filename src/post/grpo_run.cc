@@ -29,6 +29,7 @@ Json step_json(const GrpoStepReport& r, const TrainPosition& position, double co
                {"masked_answers", r.masked_answers},
                {"drift", r.drift},
                {"largest_drift", r.largest_drift},
+               {"capped_fraction", r.capped_fraction},
                {"gradient_norm", r.gradient_norm},
                {"learning_rate", r.learning_rate},
                {"updates", r.updates},

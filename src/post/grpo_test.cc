@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/threads.h"
 #include "ledger/ledger.h"
 #include "post/grpo_run.h"
 #include "post/tiny_model.h"
@@ -182,21 +183,103 @@ TEST(Grpo, ExactRunsResumeBitForBit) {
   expect_same_when_resumed(files, config, *whole);
 }
 
-// Rollouts have the bits of the merged model in training: a difference would end the run.
-TEST(Grpo, AdaptersLearnFromExactRolloutsAndResume) {
-  const TinyModel files("lora", 0.5);  // a frozen head that can tell tokens apart
-  GrpoConfig config = config_of(files, "whole");
-  config.lora.rank = 4;
-  config.rollout.max_tokens = 1;
-  config.rollout.group = 16;
-  config.loss.kl_coefficient = 0.001;
-  config.optimizer.learning_rate = 2e-2;
-  config.steps = 40;
-  const auto whole = make_trainer(config, false, Letters());
-  EXPECT_LT(whole->step().answers.reward, 0.4);
-  GrpoStepReport report;
-  while (!whole->done()) report = whole->step();
-  EXPECT_GT(report.answers.reward, 0.95);
+// Exact rollouts have the bits of the merged model in training: a difference would end the run.
+TEST(Grpo, AdaptersLearnFromExactAndQuantizedRolloutsAndResume) {
+  for (const auto quantization : {RolloutQuantization::none, RolloutQuantization::q8_0}) {
+    const TinyModel files("lora", 0.5);  // a frozen head that can tell tokens apart
+    GrpoConfig config = config_of(files, "whole");
+    config.lora.rank = 4;
+    config.rollout.max_tokens = 1;
+    config.rollout.group = 16;
+    config.rollout.quantization = quantization;
+    if (quantization != RolloutQuantization::none) config.rollout.mode = RolloutMode::fast;
+    config.loss.kl_coefficient = 0.001;
+    config.optimizer.learning_rate = 2e-2;
+    config.steps = 40;
+    const auto whole = make_trainer(config, false, Letters());
+    EXPECT_LT(whole->step().answers.reward, 0.4);
+    GrpoStepReport report;
+    while (!whole->done()) report = whole->step();
+    EXPECT_GT(report.answers.reward, 0.95);
+    expect_same_when_resumed(files, config, *whole);
+  }
+}
+
+GrpoConfig quantized_config(const TinyModel& files, const std::string& run) {
+  GrpoConfig config = config_of(files, run);
+  config.rollout.mode = RolloutMode::fast;
+  config.rollout.quantization = RolloutQuantization::q4_0;
+  return config;
+}
+
+// π_old of a step's answers is the trainer's; the model on disk is the one of the first step.
+TEST(Grpo, AnswersOfQuantizedWeightsAreScoredByTheTrainers) {
+  const TinyModel files("quantized");
+  const GrpoConfig config = quantized_config(files, "run");
+  const GrpoStepReport report = make_trainer(config, false, Letters())->step();
+  const ModelSource source = ModelSource::open(files.model());
+  TrainableOptions options;
+  options.model = source.config();
+  options.compute = config.compute;
+  options.tokens = options.max_positions = 64;
+  const auto group = make_local_group();
+  TrainableModel model(options, *group);
+  model.load(source);
+  double drift = 0, tokens = 0;
+  for (const AnswerGroup& problem : report.samples)
+    for (const auto& [answer, verdict, advantage] : problem.samples) {
+      std::vector<int32_t> all = problem.prompt.tokens;
+      all.insert(all.end(), answer.tokens.begin(), answer.tokens.end());
+      const TrainingBatch batch{{static_cast<int64_t>(all.size()) - 1, all, {}}};
+      const auto trained = model.log_probabilities(batch);
+      for (int64_t t = 0; t < answer.size(); ++t)
+        drift += std::abs(static_cast<double>(trained[problem.prompt.tokens.size() - 1 + t]) -
+                          answer.log_probabilities[t]);
+      tokens += static_cast<double>(answer.size());
+    }
+  EXPECT_EQ(report.drift, drift / tokens);
+  EXPECT_GT(report.drift, 1e-3);
+  EXPECT_LT(report.drift, 0.2);
+  EXPECT_EQ(report.updates, 1);
+  EXPECT_EQ(report.skipped_updates, 0);
+  EXPECT_EQ(report.clip_fraction, 0);  // π is π_old before the first update
+}
+
+// Where the weights are the same, so are the answers to held-out problems, whatever samples.
+TEST(Grpo, HeldOutProblemsAreAnsweredByTheTrainersWeights) {
+  const TinyModel files("tested");
+  GrpoConfig config = quantized_config(files, "run");
+  config.rollout.max_tokens = 40;
+  const auto quantized = make_trainer(config, false, Letters());
+  config.rollout.quantization = RolloutQuantization::none;
+  const auto plain = make_trainer(config, true, Letters());
+  EXPECT_EQ(quantized->evaluate().sampled.entropy, plain->evaluate().sampled.entropy);
+  EXPECT_GT(quantized->planned_bytes(), plain->planned_bytes());
+  const double before = plain->evaluate().sampled.entropy;
+  quantized->step();
+  quantized->save();
+  plain->resume(*find_checkpoint(config.output));
+  const double after = quantized->evaluate().sampled.entropy;
+  EXPECT_NE(after, before);
+  EXPECT_EQ(after, plain->evaluate().sampled.entropy);
+}
+
+// Several updates a step, before each of which the trainer's weights score the answers.
+TEST(Grpo, QuantizedRunsAreTheSameForAnyThreadsAndResumed) {
+  const TinyModel files("threads");
+  GrpoConfig config = quantized_config(files, "whole");
+  config.loss.kl_coefficient = 0.01;
+  config.loss.off_policy_threshold = 0.01;
+  config.update.minibatches = 2;
+  const auto run = [&](int threads) {
+    set_thread_count(threads);
+    auto trainer = make_trainer(config, false, Letters());
+    while (!trainer->done()) trainer->step();
+    return trainer;
+  };
+  const auto whole = run(1);
+  EXPECT_EQ(weights_of(*run(3)), weights_of(*whole));
+  set_thread_count(2);
   expect_same_when_resumed(files, config, *whole);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/machine.h"
 #include "kernels/loss.h"
 
 namespace minke {
@@ -10,7 +11,23 @@ namespace {
 
 constexpr int64_t scored_rows = 512;  // of one forward pass of score()
 
-LoadOptions load_options(DType compute, const RolloutOptions& options) {
+int64_t granted_bytes(const RolloutOptions& options) {
+  return options.memory_bytes ? options.memory_bytes : machine().memory_bytes;
+}
+
+std::unique_ptr<QuantizedSource> quantized(ModelConfig config, const WeightSource& weights,
+                                           const RolloutOptions& options) {
+  if (!options.quantization) return nullptr;
+  config.num_nextn_predict_layers = 0;  // rollouts run no MTP module
+  auto source = std::make_unique<QuantizedSource>(config, weights, *options.quantization);
+  if (source->bytes() >= granted_bytes(options))
+    fail("the rollouts' quantised weights need {:.2f} GiB, this machine grants {:.2f} GiB",
+         gibibytes(source->bytes()), gibibytes(granted_bytes(options)));
+  source->refresh();
+  return source;
+}
+
+LoadOptions load_options(DType compute, const RolloutOptions& options, int64_t quantized_bytes) {
   LoadOptions load;
   load.compute = compute;
   load.max_tokens = options.max_prompt_tokens + options.max_answer_tokens;
@@ -18,7 +35,7 @@ LoadOptions load_options(DType compute, const RolloutOptions& options) {
   load.batch_tokens = std::max({options.sequences, scored_rows, load.max_tokens});
   load.batch_logits = load.batch_tokens;
   load.quiet = true;
-  load.memory_bytes = options.memory_bytes;
+  load.memory_bytes = granted_bytes(options) - quantized_bytes;
   return load;
 }
 
@@ -64,7 +81,18 @@ Rollout::Rollout(const ModelConfig& config, const WeightSource& weights, DType c
                  const Tokenizer& tokenizer, const RolloutOptions& options)
     : tokenizer_(tokenizer),
       options_(options),
-      model_(config, weights, load_options(compute, options)) {}
+      quantized_(quantized(config, weights, options)),
+      model_(config, quantized_ ? *quantized_ : weights,
+             load_options(compute, options, quantized_ ? quantized_->bytes() : 0)) {}
+
+void Rollout::refresh() {
+  if (quantized_) quantized_->refresh();
+  model_.refresh();
+}
+
+int64_t Rollout::planned_bytes() const {
+  return model_.planned_bytes() + (quantized_ ? quantized_->bytes() : 0);
+}
 
 Request Rollout::request_for(const RolloutRequest& wanted, double temperature, Answer& answer) {
   Request request;
@@ -116,6 +144,7 @@ size_t Rollout::batch_end(const std::vector<GivenAnswer>& answers, size_t first)
 
 std::vector<std::vector<float>> Rollout::score(const std::vector<GivenAnswer>& answers,
                                                double temperature) {
+  require(!quantized_, "quantised weights do not score");
   std::vector<std::vector<float>> scores(answers.size());
   for (size_t first = 0; first < answers.size();) {
     const size_t end = batch_end(answers, first);

@@ -10,6 +10,7 @@
 
 #include "infer/engine.h"
 #include "model/loaded_model.h"
+#include "model/quantized_source.h"
 #include "text/tokenizer.h"
 
 namespace minke {
@@ -24,6 +25,8 @@ struct RolloutOptions {
   std::string stop{};        // text that ends it, if not empty; its tokens are trained
   bool ignore_eos = false;   // answers end by their length alone, for measurements
   int64_t memory_bytes = 0;  // that it may take; 0: what this machine grants
+  // The weights that it samples with are the given ones in so few bits.
+  std::optional<QuantizationType> quantization{};
 };
 
 struct RolloutRequest {
@@ -75,16 +78,17 @@ class Rollout {
 
   // Takes the weights as they are now. Keys remembered of earlier weights are never used: each
   // sample() starts without any.
-  void refresh() { model_.refresh(); }
+  void refresh();
 
-  int64_t planned_bytes() const { return model_.planned_bytes(); }
+  // Quantised weights included.
+  int64_t planned_bytes() const;
 
   // An answer for each request, in their order. An answer that the engine ends with an error is an
   // Error. temperature 0: greedy.
   std::vector<Answer> sample(std::span<const RolloutRequest> requests, double temperature);
 
   // log π of every token of given answers at the temperature (not 0), attention expanded: the
-  // trainer's bits.
+  // trainer's bits. Not with quantised weights.
   std::vector<std::vector<float>> score(const std::vector<GivenAnswer>& answers,
                                         double temperature);
 
@@ -96,6 +100,7 @@ class Rollout {
 
   const Tokenizer& tokenizer_;
   RolloutOptions options_;
+  std::unique_ptr<QuantizedSource> quantized_;
   LoadedModel model_;
 };
 

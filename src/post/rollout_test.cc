@@ -35,6 +35,10 @@ struct Fixture {
     return std::make_unique<Rollout>(source.config(), *weights, model->compute(), tokenizer,
                                      options);
   }
+  void quantize(QuantizationType type) {
+    options.quantization = type;
+    rollout = make_rollout();
+  }
   static std::vector<RolloutRequest> requests() {
     std::vector<RolloutRequest> all;
     for (uint64_t seed = 1; seed <= 8; ++seed)
@@ -109,18 +113,62 @@ TEST(Rollout, AnswersDependOnTheirSeedAlone) {
 }
 
 TEST(Rollout, AfterRefreshNothingOfTheOldWeightsIsLeft) {
-  Fixture f(true);
-  const auto requests = Fixture::requests();
-  const auto before = f.rollout->sample(requests, 1.0);
-  const Tensor& flat = f.model->weights().flat_weights();
-  for (int64_t i = 0; i < flat.size(); ++i) flat.as<float>()[i] *= 1.25f;
-  f.rollout->refresh();
-  const auto after = f.rollout->sample(requests, 1.0);
-  const auto fresh = f.make_rollout()->sample(requests, 1.0);
-  for (size_t i = 0; i < requests.size(); ++i) {
-    EXPECT_NE(before[i].log_probabilities, after[i].log_probabilities);
-    EXPECT_EQ(after[i].log_probabilities, fresh[i].log_probabilities);
+  for (const bool quantized : {false, true}) {
+    Fixture f(!quantized);
+    if (quantized) f.quantize(QuantizationType::q8_0);
+    const auto requests = Fixture::requests();
+    const auto before = f.rollout->sample(requests, 1.0);
+    const Tensor& flat = f.model->weights().flat_weights();
+    for (int64_t i = 0; i < flat.size(); ++i) flat.as<float>()[i] *= 1.25f;
+    f.rollout->refresh();
+    const auto after = f.rollout->sample(requests, 1.0);
+    const auto fresh = f.make_rollout()->sample(requests, 1.0);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_NE(before[i].log_probabilities, after[i].log_probabilities);
+      EXPECT_EQ(after[i].log_probabilities, fresh[i].log_probabilities);
+    }
   }
+}
+
+// Fewer bits differ more from the trainer's model. The trainer's weights are not touched.
+TEST(Rollout, QuantizedWeightsAreSampledWithOnly) {
+  Fixture f(false);
+  const auto requests = Fixture::requests();
+  const auto drift = [&] {
+    double sum = 0, tokens = 0;
+    const auto answers = f.rollout->sample(requests, 1.0);
+    for (size_t i = 0; i < answers.size(); ++i) {
+      const auto trained = f.trained(requests[i].prompt, answers[i], 1.0);
+      for (size_t t = 0; t < trained.size(); ++t)
+        sum += std::abs(double(trained[t]) - answers[i].log_probabilities[t]);
+      tokens += static_cast<double>(trained.size());
+    }
+    return sum / tokens;
+  };
+  const double plain = drift();
+  const int64_t bytes = f.rollout->planned_bytes();
+  f.quantize(QuantizationType::q8_0);
+  const double eight_bits = drift();
+  EXPECT_GT(f.rollout->planned_bytes(), bytes * 9 / 10);
+  f.quantize(QuantizationType::q4_0);
+  const double four_bits = drift();
+  EXPECT_GT(eight_bits, plain);
+  EXPECT_GT(four_bits, 2 * eight_bits);
+  EXPECT_LT(four_bits, 0.2);
+  const std::vector<GivenAnswer> given{{prompt_a, prompt_b}};
+  EXPECT_THROW(f.rollout->score(given, 1.0), Error);
+}
+
+TEST(Rollout, QuantizedWeightsAreInTheMemoryPlan) {
+  Fixture f(false);
+  f.quantize(QuantizationType::q8_0);
+  const QuantizedSource quantized(f.source.config(), *f.weights, QuantizationType::q8_0);
+  EXPECT_GT(quantized.bytes(), 0);
+  const int64_t needed = f.rollout->planned_bytes();
+  f.options.memory_bytes = needed;
+  EXPECT_NO_THROW(f.make_rollout());
+  f.options.memory_bytes = quantized.bytes();
+  EXPECT_THROW(f.make_rollout(), Error);
 }
 
 // The token that ends an answer is part of it; one that was cut off has none.
