@@ -131,6 +131,7 @@ void bench_attention(const std::string& preset, std::vector<int64_t> lengths, bo
   std::sort(lengths.begin(), lengths.end());  // so that each has the highest peak so far
   const int64_t before = resident_bytes();
   std::vector<Result> results;
+  results.reserve(lengths.size());
   for (const int64_t length : lengths) results.push_back(measure(config, length, before));
   if (json)
     print_json(preset, results, peak);

@@ -131,7 +131,7 @@ HWY_ATTR void multiply(float* y, const float* a, const float* b, float s, int64_
 HWY_INLINE HWY_ATTR V exponential(V x) {
   const hn::RebindToUnsigned<D> d32;
   const V lowest = hn::Set(d, -87.0f), magic = hn::Set(d, 12582912.0f);  // 1.5·2²³ rounds
-  const auto low = hn::Lt(x, lowest);  // false for NaN
+  const auto low = hn::Lt(x, lowest);                                    // false for NaN
   const V clamped = hn::IfThenElse(low, lowest, x);
   const V shifted = hn::MulAdd(clamped, hn::Set(d, 1.44269504f), magic);
   const V n = hn::Sub(shifted, magic);
