@@ -54,6 +54,7 @@ struct Kernels {
   void (*round)(uint16_t* out, const float* in, int64_t count);
   void (*widen)(float* out, const uint16_t* in, int64_t count);
   void (*widen_f16)(float* out, const char* in, int64_t count);
+  void (*widen_f8)(float* out, const char* in, int64_t count, float scale);
   float (*dot_f32)(const float* a, const float* b, int64_t count);
   float (*dot_bf16)(const uint16_t* a, const uint16_t* b, int64_t count);
 
