@@ -18,9 +18,9 @@
 namespace minke {
 namespace {
 
-constexpr BlockFormat formats[] = {BlockFormat::bf16, BlockFormat::f16,  BlockFormat::q4_0,
-                                   BlockFormat::q4_1, BlockFormat::q4_k, BlockFormat::q5_k,
-                                   BlockFormat::q6_k, BlockFormat::q8_0};
+constexpr BlockFormat formats[] = {BlockFormat::bf16, BlockFormat::f16,  BlockFormat::f8_e4m3,
+                                   BlockFormat::q4_0, BlockFormat::q4_1, BlockFormat::q4_k,
+                                   BlockFormat::q5_k, BlockFormat::q6_k, BlockFormat::q8_0};
 
 // y [rows, out] = x·Wᵀ, for each of the groups.
 struct Shape {
@@ -43,7 +43,8 @@ struct Result {
 class Weight {
  public:
   Weight(BlockFormat format, int64_t rows, int64_t columns)
-      : bytes_(static_cast<size_t>(rows * block_format_bytes(format, columns))) {
+      : bytes_(static_cast<size_t>(rows * block_format_bytes(format, columns))),
+        scales_((rows / f8_scale_block + 1) * (columns / f8_scale_block + 1)) {
     const int64_t row_bytes = block_format_bytes(format, columns);
     std::vector<float> row(static_cast<size_t>(columns));
     Random random(0);
@@ -51,18 +52,25 @@ class Weight {
       std::byte* to = bytes_.data() + r * row_bytes;
       if (r < 16) {
         for (float& x : row) x = static_cast<float>(random.normal());
-        quantize_row(format, row.data(), columns, to);
+        if (format == BlockFormat::f8_e4m3)
+          quantize_f8_rows(row.data(), 1, columns, to, scales_.data());
+        else
+          quantize_row(format, row.data(), columns, to);
       } else {
         std::memcpy(to, to - 16 * row_bytes, static_cast<size_t>(row_bytes));
       }
     }
-    matrix = {format, rows, columns, bytes_.data()};
+    // Those of the last row serve for all.
+    const int64_t blocks = (columns + f8_scale_block - 1) / f8_scale_block;
+    for (int64_t i = blocks; i < std::ssize(scales_); ++i) scales_[i] = scales_[i % blocks];
+    matrix = {format, rows, columns, bytes_.data(), reinterpret_cast<std::byte*>(scales_.data())};
   }
   StoredMatrix matrix;
   int64_t bytes() const { return static_cast<int64_t>(bytes_.size()); }
 
  private:
   std::vector<std::byte> bytes_;
+  std::vector<float> scales_;
 };
 
 Tensor random_rows(Arena& arena, int64_t rows, int64_t columns) {
@@ -166,7 +174,7 @@ void print_table(const std::vector<Result>& results) {
   fmt::print("{}, {} threads, {}, memory {:.1f} GB/s, int8 {:.0f} Gop/s\n", machine().cpu_name,
              thread_count(), isa_name(active_isa()), bandwidth / 1e9,
              peak_of(BlockFormat::q4_0) / 1e9);
-  fmt::print("{:6} {:8} {:>9} {:>17} {:>17}", "format", "packing", "packing", "1 x 2048 x 2816",
+  fmt::print("{:7} {:8} {:>9} {:>17} {:>17}", "format", "packing", "packing", "1 x 2048 x 2816",
              "mapped");
   for (const Shape& s : prefill_shapes) {
     const std::string name = fmt::format("{} x {} x {}", s.rows, s.in, s.out);
@@ -174,7 +182,7 @@ void print_table(const std::vector<Result>& results) {
   }
   fmt::print("\n");
   for (const Result& r : results) {
-    fmt::print("{:6} {:8} {:4.1f} GB/s", block_format_name(r.format),
+    fmt::print("{:7} {:8} {:4.1f} GB/s", block_format_name(r.format),
                packing_name(packing_of(r.format, DType::bf16)), r.packing / 1e9);
     for (const double rate : {r.decode, r.mapped})
       fmt::print(" {:7.1f} GB/s {:2.0f} %", rate / 1e9, 100 * rate / bandwidth);

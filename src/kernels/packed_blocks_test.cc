@@ -338,6 +338,32 @@ TEST_F(PackedBlocksTest, PackingIsTheReference) {
   }
 }
 
+TEST_F(PackedBlocksTest, EveryNumberOfFp8IsThatOfTheReference) {
+  std::vector<std::byte> codes;
+  for (int i = 0; i < 256; ++i) codes.push_back(static_cast<std::byte>(i));
+  for (const float scale : {1.0f, 0.37f, -3e-40f, 1e37f}) {
+    const std::vector<float> scales(2, scale);
+    const StoredMatrix m = {BlockFormat::f8_e4m3,
+                            1,
+                            256,
+                            codes.data(),
+                            reinterpret_cast<const std::byte*>(scales.data()),
+                            nullptr};
+    const int64_t mark = arena().mark();
+    each_isa([&] {
+      const PackedMatrix b = packed(m, Packing::f32);
+      for (int64_t i = 0; i < 256; ++i) {
+        const float want = to_float(Float8E4M3{static_cast<uint8_t>(i)}) * scale;
+        const float got = b.storage.as<float>()[packed_index(b, 0, i)];
+        ASSERT_EQ(std::isnan(got), std::isnan(want)) << i;
+        if (std::isnan(want)) continue;
+        ASSERT_EQ(std::bit_cast<uint32_t>(got), std::bit_cast<uint32_t>(want)) << i;
+      }
+    });
+    arena().release(mark);
+  }
+}
+
 TEST_F(PackedBlocksTest, BitsDependOnTheRowAlone) {
   constexpr int64_t m = 61, n = 144, k = 1280;
   for (const BlockFormat format : integer_formats) {

@@ -57,6 +57,7 @@ struct Kernels {
   // Sixteen after the other, out_step bytes apart.
   void (*widen)(char* out, int64_t out_step, const uint16_t* in, int64_t count);
   void (*widen_f16)(float* out, const char* in, int64_t count);
+  void (*widen_f8)(float* out, const char* in, int64_t count, float scale);
   float (*dot_f32)(const float* a, const float* b, int64_t count);
   float (*dot_bf16)(const uint16_t* a, const uint16_t* b, int64_t count);
 

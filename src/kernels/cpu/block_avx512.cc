@@ -38,6 +38,7 @@ extern const Kernels avx512_kernels = {
     .round = round,
     .widen = widen,
     .widen_f16 = widen_f16,
+    .widen_f8 = widen_f8,
     .dot_f32 = dot<float>,
     .dot_bf16 = dot<uint16_t>,
     .softmax = softmax,

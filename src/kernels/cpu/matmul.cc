@@ -146,25 +146,43 @@ void pack_rows(const Arithmetic& math, const PackedMatrix& packed, const Tensor&
   panels_from_rows(math, out, panel, rows.data, rows.row, end - begin, packed.inner);
 }
 
-// Rows [begin, end) of what a file stores, as they are where the packing takes them so, else f32.
+// Row r of what a file stores.
+void widen_row(const Kernels& k, const StoredMatrix& matrix, int64_t r, float* out) {
+  const char* in = reinterpret_cast<const char*>(matrix.row(r));
+  if (matrix.format == BlockFormat::f16) return k.widen_f16(out, in, matrix.columns);
+  if (matrix.format != BlockFormat::f8_e4m3) return dequantize_rows(matrix, r, r + 1, out);
+  const int64_t blocks = (matrix.columns + f8_scale_block - 1) / f8_scale_block;
+  const int64_t stored_row = matrix.row_order ? matrix.row_order[r] : r;
+  const std::byte* scales = matrix.scales + stored_row / f8_scale_block * blocks * 4;
+  for (int64_t c = 0; c < matrix.columns; c += f8_scale_block, scales += 4) {
+    float scale;
+    std::memcpy(&scale, scales, 4);
+    k.widen_f8(out + c, in + c, std::min(f8_scale_block, matrix.columns - c), scale);
+  }
+}
+
+// Rows [begin, end) of what a file stores in the packing's dtype: as they lie, or in scratch.
 Tensor rows_of_numbers(const Arithmetic& math, const StoredMatrix& matrix, int64_t begin,
                        int64_t end) {
   const bool same =
       matrix.format == (math.dtype == DType::bf16 ? BlockFormat::bf16 : BlockFormat::f32);
-  const DType dtype = same ? math.dtype : DType::f32;
-  const int64_t row = matrix.columns * dtype_bytes(dtype);
+  if (same && !matrix.row_order)  // only read
+    return {const_cast<std::byte*>(matrix.row(begin)), math.dtype, {end - begin, matrix.columns}};
+  const int64_t row = math.bytes(matrix.columns);
   char* memory = scratch(right_slot, (end - begin) * row);
   for (int64_t r = begin; r < end; ++r) {
     char* out = memory + (r - begin) * row;
-    if (same)
+    if (same) {
       std::memcpy(out, matrix.row(r), row);
-    else if (matrix.format == BlockFormat::f16)
-      math.k.widen_f16(reinterpret_cast<float*>(out), reinterpret_cast<const char*>(matrix.row(r)),
-                       matrix.columns);
-    else
-      dequantize_rows(matrix, r, r + 1, reinterpret_cast<float*>(out));
+    } else if (math.dtype == DType::f32) {
+      widen_row(math.k, matrix, r, reinterpret_cast<float*>(out));
+    } else {
+      float* numbers = reinterpret_cast<float*>(scratch(left_slot, matrix.columns * 4));
+      widen_row(math.k, matrix, r, numbers);
+      math.k.round(reinterpret_cast<uint16_t*>(out), numbers, matrix.columns);
+    }
   }
-  return {memory, dtype, {end - begin, matrix.columns}};
+  return {memory, math.dtype, {end - begin, matrix.columns}};
 }
 
 // The panels of rows [begin, end), begin a multiple of 16; of a mapped matrix in scratch.
@@ -234,7 +252,9 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
   const int64_t block = piece(inner, block_bytes / math.element, 32);
   std::vector<int64_t> product_rows;
   for (const Tensor& result : c) product_rows.push_back(result.rows());
-  const Tiling tiling(product_rows, columns, 96, 256);
+  // Panels of a mapped matrix that few rows use once stay in the second cache.
+  const bool few = *std::max_element(product_rows.begin(), product_rows.end()) <= few_rows;
+  const Tiling tiling(product_rows, columns, 96, few && b[0].is_mapped() ? 64 : 256);
   const int64_t rows_in_all = std::accumulate(product_rows.begin(), product_rows.end(), int64_t{0});
   const int64_t bytes = static_cast<int64_t>(b.size()) * columns * inner * math.element;
   tiling.run(rows_in_all * inner * columns, bytes,

@@ -112,6 +112,26 @@ inline void widen_f16(float* out, const char* in, int64_t count) {
   std::memcpy(out + i, rest, 4 * (count - i));
 }
 
+// Sixteen numbers of FP8, with the bits of tensor/dtype.h's to_float().
+inline V load_f8(const char* in) {
+  const W x = load_bytes(in);
+  const W sign = shift_left(bit_and(x, splat_word(0x80)), 24);
+  const V size = mul(floats(shift_left(bit_and(x, splat_word(0x7f)), 20)), splat(0x1p120f));
+  const V number = if_less(size, splat(480), size, floats(splat_word(0x7fc00000)));
+  return floats(bit_or(words(number), sign));
+}
+
+inline void widen_f8(float* out, const char* in, int64_t count, float scale) {
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) store(out + i, mul(load_f8(in + i), splat(scale)));
+  if (i == count) return;
+  char bytes[16] = {};
+  float rest[16];
+  std::memcpy(bytes, in + i, count - i);
+  store(rest, mul(load_f8(bytes), splat(scale)));
+  std::memcpy(out + i, rest, 4 * (count - i));
+}
+
 inline void softmax(const Scores& t, float* maximum, float* total, float* factor) {
   const float lowest = -3.0e38f;
   for (int64_t r = 0; r < t.rows; ++r) {

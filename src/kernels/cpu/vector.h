@@ -40,6 +40,10 @@ inline W load_halves(const uint16_t* p) {
   const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return reinterpret_cast<W>(_mm512_maskz_cvtepu16_epi32(all, halves));
 }
+inline W load_bytes(const char* p) {
+  return reinterpret_cast<W>(
+      _mm512_maskz_cvtepu8_epi32(all, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
 inline void store_halves(uint16_t* p, W x) {
   const __m256i halves = _mm512_maskz_cvtepi32_epi16(all, reinterpret_cast<__m512i>(x));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), halves);
@@ -159,6 +163,10 @@ inline W load_halves(const uint16_t* p) {
   const __m128i* q = reinterpret_cast<const __m128i*>(p);
   return {_mm256_cvtepu16_epi32(_mm_loadu_si128(q)), _mm256_cvtepu16_epi32(_mm_loadu_si128(q + 1))};
 }
+inline W load_bytes(const char* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
+}
 inline void store_halves(uint16_t* p, W x) {  // the upper halves of x are zero
   const __m256i mixed = _mm256_packus_epi32(x.low, x.high);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(mixed, 0xd8));
@@ -275,6 +283,11 @@ inline W splat_word(uint32_t x) {
 inline W load_halves(const uint16_t* p) {
   uint32_t lanes[16];
   for (int i = 0; i < 16; ++i) lanes[i] = p[i];
+  return load_words(lanes);
+}
+inline W load_bytes(const char* p) {
+  uint32_t lanes[16];
+  for (int i = 0; i < 16; ++i) lanes[i] = static_cast<uint8_t>(p[i]);
   return load_words(lanes);
 }
 inline void store_halves(uint16_t* p, W x) {
