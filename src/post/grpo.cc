@@ -58,13 +58,6 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
   model_ = std::make_unique<TrainableModel>(trainable_options(config_, source_.config()), group);
   model_->load(source_);
   weights_ = std::make_unique<FlatSource>(model_->weights());
-  const ModelConfig& model = model_->options().model;
-  const auto memory_left = [this] { return machine().memory_bytes - planned_bytes(); };
-  const auto make_rollout = [&](const WeightSource& weights, int64_t sequences,
-                                std::optional<QuantizationType> type) {
-    return std::make_unique<Rollout>(model, weights, model_->compute(), tokenizer_,
-                                     rollout_options(config_, sequences, memory_left(), type));
-  };
   const auto type = quantization(config_);
   rollout_ = make_rollout(*weights_, config_.rollout.sequences, type);
   if (type) trained_rollout_ = make_rollout(*weights_, config_.rollout.sequences, std::nullopt);
@@ -79,7 +72,17 @@ GrpoTrainer::GrpoTrainer(GrpoConfig config, std::unique_ptr<Task> task,
       *task_, *judge_, *rollout_);
   held_out_ = sampler_->usable(distinct_problems(
       *task_, TaskSplit::test, static_cast<uint64_t>(config_.evaluation.problems)));
-  if (config_.loss.kl_coefficient <= 0) return;
+  if (config_.loss.kl_coefficient > 0) add_reference();
+}
+
+std::unique_ptr<Rollout> GrpoTrainer::make_rollout(const WeightSource& weights, int64_t sequences,
+                                                   std::optional<QuantizationType> type) const {
+  const int64_t memory_left = machine().memory_bytes - planned_bytes();
+  return std::make_unique<Rollout>(model_->options().model, weights, model_->compute(), tokenizer_,
+                                   rollout_options(config_, sequences, memory_left, type));
+}
+
+void GrpoTrainer::add_reference() {
   const Tensor& flat = model_->weights().flat_weights();
   reference_arena_ = Arena(flat.bytes() + 4096);
   const Tensor copy = reference_arena_.allocate(DType::f32, {flat.size()});

@@ -69,6 +69,9 @@ class GrpoTrainer {
     int64_t rows() const { return static_cast<int64_t>(tokens.size()) - 1; }
   };
 
+  std::unique_ptr<Rollout> make_rollout(const WeightSource& weights, int64_t sequences,
+                                        std::optional<QuantizationType> type) const;
+  void add_reference();
   std::vector<Entry> make_entries(const SampledGroups& sampled, GrpoStepReport& report);
   Entry make_entry(const AnswerGroup& group, const GroupSample& sample) const;
   std::vector<std::vector<float>> score(Rollout& model, const std::vector<GivenAnswer>& given,
