@@ -191,19 +191,11 @@ std::vector<GrpoTrainer::Entry> GrpoTrainer::make_entries(const SampledGroups& s
     }
   }
   if (config_.rollout.mode == RolloutMode::fast) {
-    const auto scores = score(trained_rollout(), given, report);
-    double tokens = 0.0;
-    for (size_t i = 0; i < entries.size(); ++i) {
-      GrpoSequence& sequence = entries[i].sequence;
-      sequence.rollout = std::exchange(sequence.old, scores[i]);
-      for (size_t t = 0; t < sequence.old.size(); ++t) {
-        const double drift = std::abs(static_cast<double>(sequence.old[t]) - sequence.rollout[t]);
-        report.drift += drift;
-        report.largest_drift = std::max(report.largest_drift, drift);
-      }
-      tokens += static_cast<double>(sequence.old.size());
+    for (Entry& entry : entries) entry.sequence.rollout = entry.sequence.old;
+    if (!has_one_update()) {
+      auto scores = score(trained_rollout(), given, report);
+      for (size_t i = 0; i < entries.size(); ++i) entries[i].sequence.old = std::move(scores[i]);
     }
-    report.drift /= std::max(1.0, tokens);
   }
   if (reference_) {
     auto scores = score(*reference_, given, report);
@@ -218,6 +210,12 @@ std::vector<std::vector<float>> GrpoTrainer::score(Rollout& model,
                                                    GrpoStepReport& report) const {
   for (const GivenAnswer& answer : given) report.scored_tokens += answer.rows();
   return model.score(given, config_.rollout.temperature);
+}
+
+// Then the update's own forward pass tells log π_old.
+bool GrpoTrainer::has_one_update() const {
+  return config_.update.epochs == 1 && config_.update.minibatches == 1 &&
+         config_.loss.off_policy_threshold <= 0;
 }
 
 // Without a KL term an answer without an advantage has no gradient.
@@ -247,6 +245,8 @@ void GrpoTrainer::update(std::vector<Entry>& entries, GrpoStepReport& report) {
   report.kl = sums.kl / tokens;
   report.clip_fraction = static_cast<double>(sums.clipped) / tokens;
   report.capped_fraction = static_cast<double>(sums.capped) / tokens;
+  report.drift = sums.drift / tokens;
+  report.largest_drift = sums.largest_drift;
 }
 
 void GrpoTrainer::mask_off_policy(std::span<Entry*> minibatch, GrpoStepReport& report) {
@@ -301,16 +301,18 @@ void GrpoTrainer::run_minibatch(std::span<Entry*> minibatch, GrpoStepReport& rep
 
 void GrpoTrainer::run_micro_batch(std::span<Entry*> entries, const GrpoLoss& loss, GrpoSums& sums) {
   TrainingBatch batch;
-  std::vector<std::pair<const Entry*, int64_t>> rows;  // an answer and the token predicted
-  for (const Entry* entry : entries) {
+  std::vector<std::pair<Entry*, int64_t>> rows;  // an answer and the token predicted
+  for (Entry* entry : entries) {
     batch.push_back({entry->rows(), entry->tokens, entry->weights});
     for (int64_t r = 0; r < entry->rows(); ++r) rows.emplace_back(entry, r + 1 - entry->prompt);
   }
-  const bool exact = on_policy_ && config_.rollout.mode == RolloutMode::exact;
+  const bool is_exact = config_.rollout.mode == RolloutMode::exact;
+  const bool compares = is_exact && on_policy_, keeps_old = !is_exact && has_one_update();
   TargetLogProbability objective(
       batch_rows(batch), config_.rollout.temperature, [&](int64_t row, float log_pi) {
         const auto& [entry, t] = rows[static_cast<size_t>(row)];
-        if (exact && log_pi != entry->sequence.old[static_cast<size_t>(t)])
+        if (keeps_old) entry->sequence.old[static_cast<size_t>(t)] = log_pi;
+        if (compares && log_pi != entry->sequence.old[static_cast<size_t>(t)])
           fail(
               "token {} of an answer has log-probability {} in the trainer and {} in the rollout, "
               "expected equal bits; this is an error in Minke, rollout.mode = \"fast\" avoids it",

@@ -21,7 +21,8 @@ struct GrpoStepReport {
   double kl = 0.0;             // k3 against the reference, mean over tokens; 0 without one
   double clip_fraction = 0.0;  // of the tokens
   int64_t masked_answers = 0;  // by off-policy masking
-  double drift = 0.0;  // mean |log π_trainer − log π_rollout| over tokens; exact mode: 0
+  // Mean |log π_trainer − log π_rollout| over the tokens that are trained on; exact mode: 0.
+  double drift = 0.0;
   double largest_drift = 0.0;
   double capped_fraction = 0.0;  // of the tokens: their correction for the drift hit the cap
   double gradient_norm = 0.0, learning_rate = 0.0;
@@ -79,6 +80,7 @@ class GrpoTrainer {
   void refresh_rollout();
   Rollout& trained_rollout();
   void refresh_reference();
+  bool has_one_update() const;
   void update(std::vector<Entry>& entries, GrpoStepReport& report);
   void run_minibatch(std::span<Entry*> minibatch, GrpoStepReport& report, GrpoSums& sums);
   void mask_off_policy(std::span<Entry*> minibatch, GrpoStepReport& report);

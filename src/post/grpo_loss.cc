@@ -83,7 +83,9 @@ double GrpoLoss::token(const GrpoSequence& sequence, int64_t t, double log_pi,
     sums.clipped += sequence.advantage != 0 && total.gradient == 0;
   }
   if (!sequence.rollout.empty()) {
-    const double importance = std::exp(old - sequence.rollout[t]);
+    const double drift = old - sequence.rollout[t], importance = std::exp(drift);
+    sums.drift += std::abs(drift);
+    sums.largest_drift = std::max(sums.largest_drift, std::abs(drift));
     const double correction = std::min(importance, options_.importance_cap);
     sums.capped += correction < importance;
     total = {total.value * correction, total.gradient * correction};

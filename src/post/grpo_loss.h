@@ -41,6 +41,8 @@ struct GrpoSums {
   int64_t tokens = 0;
   int64_t clipped = 0;  // tokens whose policy term has no gradient because of the clip
   int64_t capped = 0;   // tokens whose correction for the rollout is importance_cap
+  double drift = 0.0;   // |log π_old − log π_rollout|
+  double largest_drift = 0.0;
 };
 
 // What a minibatch's loss is divided by: its answers, also those that nothing is learned from, and

@@ -228,6 +228,7 @@ TEST(Grpo, AnswersOfQuantizedWeightsAreScoredByTheTrainers) {
   double drift = 0, tokens = 0;
   for (const AnswerGroup& problem : report.samples)
     for (const auto& [answer, verdict, advantage] : problem.samples) {
+      if (advantage == 0) continue;  // nothing is learned from it
       std::vector<int32_t> all = problem.prompt.tokens;
       all.insert(all.end(), answer.tokens.begin(), answer.tokens.end());
       const TrainingBatch batch{{static_cast<int64_t>(all.size()) - 1, all, {}}};
@@ -243,6 +244,22 @@ TEST(Grpo, AnswersOfQuantizedWeightsAreScoredByTheTrainers) {
   EXPECT_EQ(report.updates, 1);
   EXPECT_EQ(report.skipped_updates, 0);
   EXPECT_EQ(report.clip_fraction, 0);  // π is π_old before the first update
+}
+
+// The only update of a step measures π_old itself; a threshold that masks nothing has it scored.
+TEST(Grpo, OneUpdateNeedsNoScoresOfFastAnswers) {
+  const TinyModel files("one-update");
+  const auto run = [&](const std::string& name, double threshold) {
+    GrpoConfig config = quantized_config(files, name);
+    config.loss.off_policy_threshold = threshold;
+    auto trainer = make_trainer(config, false, Letters());
+    const GrpoStepReport report = trainer->step();
+    EXPECT_GT(report.drift, 0);
+    EXPECT_EQ(report.scored_tokens > 0, threshold > 0);
+    while (!trainer->done()) trainer->step();
+    return weights_of(*trainer);
+  };
+  EXPECT_EQ(run("measured", 0), run("scored", 1e9));
 }
 
 // Where the weights are the same, so are the answers to held-out problems, whatever samples.
