@@ -30,11 +30,12 @@ const IntegerKernels& integer_kernels() {
   return portable_integers;
 }
 
-const StoredKernels& stored_kernels() {
+// Null where panels are faster than blocks read in plain C++.
+const StoredKernels* stored_kernels() {
 #if defined(__x86_64__)
-  if (active_isa() >= Isa::avx2) return avx2_stored;
+  if (active_isa() >= Isa::avx2) return &avx2_stored;
 #endif
-  return portable_stored;
+  return nullptr;
 }
 
 char* at(const Tensor& t, int64_t row, int64_t column) {
@@ -121,11 +122,11 @@ const char* panels_of(const PackedMatrix& b, int64_t panel, int64_t begin, int64
 }
 
 // A product of few rows with a mapped matrix's rows [begin, end), read where they lie.
-void multiply_mapped(const PackedMatrix& b, int64_t begin, int64_t end, const PackedProduct& t) {
+void multiply_mapped(const StoredKernels& k, const PackedMatrix& b, int64_t begin, int64_t end,
+                     const PackedProduct& t) {
   const StoredMatrix& matrix = b.mapped;
   const auto multiply =
-      stored_kernels()
-          .multiply[static_cast<int>(matrix.format) - static_cast<int>(BlockFormat::q4_0)];
+      k.multiply[static_cast<int>(matrix.format) - static_cast<int>(BlockFormat::q4_0)];
   for (int64_t r = 0; r < t.rows && !t.load; ++r)
     std::memset(t.c + r * t.c_row, 0, static_cast<size_t>(t.panels * panel_width * 4));
   StoredProduct p{.rows = t.rows,
@@ -173,6 +174,7 @@ void multiply_in_blocks(const IntegerKernels& k, Packing packing, PackedProduct 
 void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
                      std::span<const PackedMatrix> b, bool accumulate) {
   const IntegerKernels& k = integer_kernels();
+  const StoredKernels* const stored = stored_kernels();
   const Packing packing = b[0].packing;
   const int64_t inner = b[0].inner, columns = b[0].rows;
   const int64_t panel = panel_bytes(integer_scheme(packing), inner);
@@ -184,7 +186,7 @@ void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
   if (begin.back() == 0) return;
   const RoundedRows rounded = round_all(k, a, packing, begin);
   // Few rows are bound by memory: long runs of it, above all where nothing was arranged for them.
-  const int64_t run_bytes = b[0].is_mapped() ? 1 << 20 : 1 << 17;
+  const int64_t run_bytes = b[0].is_mapped() && stored ? 1 << 20 : 1 << 17;
   const bool few = *std::max_element(rows.begin(), rows.end()) <= few_rows;
   const int64_t tile_columns =
       few ? std::max<int64_t>(1, run_bytes / std::max<int64_t>(panel, 1)) * panel_width : 256;
@@ -202,8 +204,8 @@ void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
     t.c = tile.sums;
     t.c_row = tile.stride;
     t.load = accumulate;
-    if (b[i].is_mapped() && t.rows <= few_rows) {
-      multiply_mapped(b[i], column, column_end, t);
+    if (b[i].is_mapped() && t.rows <= few_rows && stored) {
+      multiply_mapped(*stored, b[i], column, column_end, t);
     } else {
       t.b = panels_of(b[i], panel, column, column_end);
       multiply_in_blocks(k, packing, t);

@@ -57,7 +57,6 @@ struct StoredKernels {
 };
 
 extern const IntegerKernels portable_integers;
-extern const StoredKernels portable_stored;
 #if defined(__x86_64__)
 extern const IntegerKernels avx2_integers, avx512_integers, vnni_integers;
 extern const StoredKernels avx2_stored;

@@ -1,8 +1,7 @@
-#pragma once
-// Products of few rows with weights as a file has them (StoredProduct of integers.h), in an
-// anonymous namespace. A panel would be used once, so none is made: each row of the weight is
-// multiplied by itself, and a tree of additions brings the sums of rows side by side. For AVX2,
-// which AVX-512 takes too as both wait for memory, and plain C++.
+#if defined(__x86_64__)
+// Products of few rows with weights as a file has them (StoredProduct of integers.h). A panel would
+// be used once, so none is made: each row of the weight is multiplied by itself, and a tree of
+// additions brings the sums of rows side by side. AVX-512 takes these too, as they wait for memory.
 
 #include "kernels/block_levels.h"
 #include "kernels/cpu/integer_product.h"
@@ -11,8 +10,6 @@ namespace minke::cpu {
 namespace {
 
 // Sixteen bytes of each of two rows.
-#if defined(__AVX2__)
-
 using Bytes = __m256i;
 
 inline Bytes load_two(const char* first, const char* second) {
@@ -101,62 +98,6 @@ inline void dot_eight(uint32_t* sums, const Bytes (&codes)[4][2], const int8_t* 
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + 16), join_sums<most, 2>(y));
 }
 
-#else
-
-struct Bytes {
-  uint8_t byte[32];
-};
-
-inline Bytes load_two(const char* first, const char* second) {
-  Bytes x;
-  std::memcpy(x.byte, first, 16);
-  std::memcpy(x.byte + 16, second, 16);
-  return x;
-}
-inline Bytes bit_or(Bytes a, const Bytes& b) {
-  for (int i = 0; i < 32; ++i) a.byte[i] |= b.byte[i];
-  return a;
-}
-inline Bytes bits_of(Bytes x, int shift, int mask, int to = 0) {
-  for (uint8_t& byte : x.byte) byte = static_cast<uint8_t>((byte >> shift & mask) << to);
-  return x;
-}
-inline Bytes look_up(Bytes nibbles, const int8_t* table) {
-  for (uint8_t& byte : nibbles.byte) byte = static_cast<uint8_t>(table[byte]);
-  return nibbles;
-}
-inline Bytes spread_bits(const char* first, const char* second, int half, int value) {
-  const uint32_t bits[2] = {word_at(first) >> (16 * half), word_at(second) >> (16 * half)};
-  Bytes x;
-  for (int i = 0; i < 32; ++i)
-    x.byte[i] = static_cast<uint8_t>((bits[i / 16] >> (i % 16) & 1) * value);
-  return x;
-}
-inline W signed_byte(W x, int i) {
-  uint32_t lanes[16];
-  store_words(lanes, x);
-  for (uint32_t& lane : lanes)
-    lane = static_cast<uint32_t>(static_cast<int8_t>(static_cast<uint8_t>(lane >> (8 * i))));
-  return load_words(lanes);
-}
-
-template <int most, int parts>
-inline void dot_eight(uint32_t* sums, const Bytes (&codes)[4][2], const int8_t* a) {
-  for (int row = 0; row < 8; ++row) {
-    int32_t sum[2] = {0, 0};
-    for (int half = 0; half < 2; ++half)
-      for (int i = 0; i < 16; ++i) {
-        const uint8_t code = codes[row % 4][half].byte[row / 4 * 16 + i];
-        sum[half * parts / 2] +=
-            (most == 128 ? static_cast<int8_t>(code) : code) * a[16 * half + i];
-      }
-    for (int part = 0; part < parts; ++part)
-      sums[16 * part + row] = static_cast<uint32_t>(sum[part]);
-  }
-}
-
-#endif
-
 // Both halves of group g of two rows' blocks `a` and `b`: numbers in formats that store or look up
 // such, otherwise codes.
 template <BlockFormat format>
@@ -217,6 +158,10 @@ constexpr int code_bits(BlockFormat format) {
   }
 }
 
+// Bytes of a group that has its own f16 scale, and minimum; about those of the others.
+template <BlockFormat format>
+constexpr int64_t group_bytes = 4 * code_bits(format) + (block_scheme(format).mins ? 4 : 2);
+
 // Whether load_group() gives numbers.
 constexpr bool has_sign(BlockFormat format) {
   return format == BlockFormat::q8_0 || block_scheme(format).table;
@@ -243,9 +188,9 @@ struct StoredLevels {
         }
       } else if (groups == chunk_groups) {
 #pragma GCC unroll 8
-        for (int g = 0; g < chunk_groups; ++g, in += t.block_bytes) read_level(in, g, j);
+        for (int g = 0; g < chunk_groups; ++g) read_level(in + g * group_bytes<format>, g, j);
       } else {
-        for (int g = 0; g < groups; ++g, in += t.block_bytes) read_level(in, g, j);
+        for (int g = 0; g < groups; ++g) read_level(in + g * group_bytes<format>, g, j);
       }
     }
   }
@@ -303,13 +248,12 @@ inline void multiply_stored_chunk(const StoredProduct& t, int groups) {
   constexpr BlockScheme scheme = block_scheme(format);
   constexpr int parts = integer_group / scheme.group, bits = code_bits(format);
   constexpr int most = has_sign(format) ? 128 : (1 << bits) - 1;
-  const int64_t group_bytes = t.block_bytes / (scheme.two_levels ? chunk_groups : 1);
   StoredLevels<format> levels;
   levels.read(t, groups);
   RoundedRows a = t.a;
   for (int g = 0; g < groups; ++g) {
-    prefetch_group_of_rows<bits>(t.next + 16 * g * group_bytes);
-    const int64_t block = scheme.two_levels ? 0 : g * t.block_bytes;
+    prefetch_group_of_rows<bits>(t.next + 16 * g * group_bytes<format>);
+    const int64_t block = scheme.two_levels ? 0 : g * group_bytes<format>;
     uint32_t sums[most_rows][parts * 16];
 #pragma GCC unroll 2
     for (int j = 0; j < 16; j += 8) {
@@ -357,20 +301,21 @@ void multiply_stored(const StoredProduct& product) {
   }
 }
 
-constexpr StoredKernels stored_kernels() {
-  return {{multiply_stored<BlockFormat::q4_0, Packing::q4>,
-           multiply_stored<BlockFormat::q4_1, Packing::q4_min>,
-           multiply_stored<BlockFormat::q5_0, Packing::q8>,
-           multiply_stored<BlockFormat::q5_1, Packing::q8_min>,
-           multiply_stored<BlockFormat::q8_0, Packing::q8>,
-           multiply_stored<BlockFormat::q2_k, Packing::k8_16_min>,
-           multiply_stored<BlockFormat::q3_k, Packing::k8_16>,
-           multiply_stored<BlockFormat::q4_k, Packing::k4_min>,
-           multiply_stored<BlockFormat::q5_k, Packing::k8_min>,
-           multiply_stored<BlockFormat::q6_k, Packing::k8_16>,
-           multiply_stored<BlockFormat::iq4_nl, Packing::q4_table>,
-           multiply_stored<BlockFormat::iq4_xs, Packing::k4_table>}};
-}
-
 }  // namespace
+
+extern const StoredKernels avx2_stored = {
+    {multiply_stored<BlockFormat::q4_0, Packing::q4>,
+     multiply_stored<BlockFormat::q4_1, Packing::q4_min>,
+     multiply_stored<BlockFormat::q5_0, Packing::q8>,
+     multiply_stored<BlockFormat::q5_1, Packing::q8_min>,
+     multiply_stored<BlockFormat::q8_0, Packing::q8>,
+     multiply_stored<BlockFormat::q2_k, Packing::k8_16_min>,
+     multiply_stored<BlockFormat::q3_k, Packing::k8_16>,
+     multiply_stored<BlockFormat::q4_k, Packing::k4_min>,
+     multiply_stored<BlockFormat::q5_k, Packing::k8_min>,
+     multiply_stored<BlockFormat::q6_k, Packing::k8_16>,
+     multiply_stored<BlockFormat::iq4_nl, Packing::q4_table>,
+     multiply_stored<BlockFormat::iq4_xs, Packing::k4_table>}};
+
 }  // namespace minke::cpu
+#endif
