@@ -92,8 +92,8 @@ struct EngineStats {
   int64_t preemptions = 0, steps = 0;
 };
 
-// check(), submit(), cancel() and stats() may be called by any thread, from on_tokens too; step() by one
-// thread at a time. The model and the tokenizer must outlive the engine.
+// check(), submit(), cancel() and stats() may be called by any thread, from on_tokens too; step()
+// by one thread at a time. The model and the tokenizer must outlive the engine.
 class Engine {
  public:
   Engine(LoadedModel& model, const Tokenizer& tokenizer, const EngineOptions& options);

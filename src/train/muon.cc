@@ -46,8 +46,8 @@ Muon::Muon(const OptimizerConfig& config, DType compute, std::vector<Matrix> mat
     : learning_rate_(config.muon_learning_rate > 0 ? config.muon_learning_rate
                                                    : config.learning_rate),
       momentum_(config.muon_momentum),
-      steps_(config.muon_steps),
       weight_decay_(config.weight_decay),
+      steps_(config.muon_steps),
       compute_(compute),
       matrices_(std::move(matrices)) {
   int64_t elements = 0, square = 0, packed = 0;
