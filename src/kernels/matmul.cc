@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/cpu/matmul.h"
+#include "kernels/elementwise.h"
 #include "kernels/isa.h"
 #include "kernels/packed.h"
 #include "kernels/profile.h"
@@ -191,10 +192,11 @@ void matmul(const Tensor& c, const Tensor& a, const PackedMatrix& b, bool accumu
   matmul_batched({&c, 1}, {&a, 1}, {&b, 1}, accumulate);
 }
 
-void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
-                    std::span<const PackedMatrix> b, bool accumulate) {
-  require(c.size() == b.size() && a.size() == b.size(), "{} results of {} times {} matrices",
-          c.size(), a.size(), b.size());
+namespace {
+
+// One product of matmul_batched() or, with h, of matmul_swiglu().
+void multiply_all(std::span<const Tensor> c, std::span<const Tensor> a,
+                  std::span<const PackedMatrix> b, bool accumulate, std::span<const Tensor> h) {
   int64_t bytes = 0;
   for (size_t i = 0; i < b.size(); ++i) {
     bytes += bytes_of(b[i]);
@@ -207,26 +209,60 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
   }
   bytes_read.fetch_add(bytes, std::memory_order_relaxed);
   const ProfileScope scope = product_scope(a, b, bytes);
-  (use_reference() ? multiply_reference : cpu::matmul_batched)(c, a, b, accumulate);
+  if (use_reference())
+    multiply_reference(c, a, b, accumulate);
+  else
+    cpu::matmul_batched(c, a, b, accumulate, h);
+}
+
+// The products of groups that have rows.
+struct Groups {
+  Groups(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
+         std::span<const int64_t> offsets, const Tensor& h) {
+    check_matrix(c, "c");
+    check_matrix(a, "a");
+    check_offsets(offsets, b.size(), a.rows());
+    for (size_t g = 0; g < b.size(); ++g) {
+      check_product(c, a, b[g]);
+      const int64_t begin = offsets[g], end = offsets[g + 1];
+      if (begin == end) continue;
+      results.push_back(c.slice_rows(begin, end));
+      rows.push_back(a.slice_rows(begin, end));
+      matrices.push_back(b[g]);
+      if (h) activated.push_back(h.slice_rows(begin, end));
+    }
+  }
+  std::vector<Tensor> results, rows, activated;
+  std::vector<PackedMatrix> matrices;
+};
+
+}  // namespace
+
+void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
+                    std::span<const PackedMatrix> b, bool accumulate) {
+  require(c.size() == b.size() && a.size() == b.size(), "{} results of {} times {} matrices",
+          c.size(), a.size(), b.size());
+  multiply_all(c, a, b, accumulate, {});
 }
 
 int64_t packed_bytes_read() { return bytes_read.load(std::memory_order_relaxed); }
 
 void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
                     std::span<const int64_t> offsets, bool accumulate) {
-  check_matrix(c, "c");
-  check_matrix(a, "a");
-  check_offsets(offsets, b.size(), a.rows());
-  std::vector<Tensor> results, rows;
-  std::vector<PackedMatrix> matrices;
-  for (size_t g = 0; g < b.size(); ++g) {
-    check_product(c, a, b[g]);
-    if (offsets[g] == offsets[g + 1]) continue;
-    results.push_back(c.slice_rows(offsets[g], offsets[g + 1]));
-    rows.push_back(a.slice_rows(offsets[g], offsets[g + 1]));
-    matrices.push_back(b[g]);
+  const Groups groups(c, a, b, offsets, Tensor());
+  multiply_all(groups.results, groups.rows, groups.matrices, accumulate, {});
+}
+
+void matmul_swiglu(const Tensor& gate_up, const Tensor& h, const Tensor& a,
+                   std::span<const PackedMatrix> b, std::span<const int64_t> offsets) {
+  require(h && h.rows() == gate_up.rows() && 2 * h.columns() == gate_up.columns(),
+          "matmul_swiglu: h {} of {}", h, gate_up);
+  if (use_reference() || h.columns() % panel_width != 0) {  // up begins inside a panel
+    matmul_grouped(gate_up, a, b, offsets);
+    return silu_mul_forward(h, gate_up);
   }
-  matmul_batched(results, rows, matrices, accumulate);
+  const Groups groups(gate_up, a, b, offsets, h);
+  multiply_all(groups.results, groups.rows, groups.matrices, false, groups.activated);
 }
 
 void matmul_weight_gradient(const Tensor& dw, const Tensor& dy, const Tensor& x, bool accumulate) {

@@ -48,8 +48,8 @@ constexpr bool is_integer(Packing packing) { return packing > Packing::bf16; }
 std::string_view packing_name(Packing packing);
 
 // A matrix B [rows, inner] in the kernels' layout, for a·Bᵀ. Does not own its storage. A mapped one
-// has no storage: products read the stored matrix, few rows of a by its blocks as they are, many by
-// panels that a task packs for its own time. That takes longer and gives the same bits.
+// has no storage: products read the stored matrix, few rows of a by its blocks as they lie (from
+// AVX2 on), many by panels that a task packs for its time. That is slower, with the same bits.
 struct PackedMatrix {
   int64_t rows = 0;   // columns of the product
   int64_t inner = 0;  // the dimension summed over
@@ -95,6 +95,12 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
 // for all experts of a layer; groups may be empty.
 void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
                     std::span<const int64_t> offsets, bool accumulate = false);
+
+// The first half of SwiGLU: gate_up [M, 2·I] = a·Bᵀ for each group as above, and of its columns
+// h [M, I] = silu(gate)⊙up, which a task computes while it has them in its cache. The bits are
+// those of matmul_grouped() and silu_mul_forward().
+void matmul_swiglu(const Tensor& gate_up, const Tensor& h, const Tensor& a,
+                   std::span<const PackedMatrix> b, std::span<const int64_t> offsets);
 
 // Bytes of packed or mapped matrices that the products of this process took, each once a call:
 // what a forward pass has to read at least. For measurements.

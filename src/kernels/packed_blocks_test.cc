@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "base/threads.h"
 #include "kernels/blocks.h"
+#include "kernels/elementwise.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
 #include "kernels/packed.h"
@@ -202,6 +203,28 @@ TEST_F(PackedBlocksTest, MappedProductsHaveTheBitsOfPackedOnes) {
       check(format, s, Packing::f32);
     }
   check(BlockFormat::bf16, {2, 19, 37}, Packing::bf16);
+}
+
+TEST_F(PackedBlocksTest, SwigluHasTheBitsOfItsTwoSteps) {
+  constexpr int64_t width = 272, k = 512;
+  for (const BlockFormat format : {BlockFormat::q4_0, BlockFormat::q6_k})
+    for (const int64_t m : {1, 5, 70}) {
+      const RandomWeight w(format, 2 * width, k);
+      const Tensor a = random_matrix(m, k, bf16, 1);
+      const std::vector<PackedMatrix> b = {packed(w.matrix)};
+      const int64_t offsets[] = {0, m};
+      each_isa([&] {
+        const Tensor gate_up = random_matrix(m, 2 * width, bf16, 2),
+                     h = random_matrix(m, width, bf16, 3);
+        const Tensor want = random_matrix(m, 2 * width, bf16, 4),
+                     want_h = random_matrix(m, width, bf16, 5);
+        matmul(want, a, b[0]);
+        silu_mul_forward(want_h, want);
+        matmul_swiglu(gate_up, h, a, b, offsets);
+        expect_same_bits(gate_up, want);
+        expect_same_bits(h, want_h);
+      });
+    }
 }
 
 // Few rows are multiplied with the stored blocks themselves, more with panels packed from them.

@@ -30,8 +30,7 @@ void Ffn::refresh() const {
 
 void Ffn::forward(const Tensor& y, const Tensor& normed, const Activations& saved) const {
   const ProfilePart part("dense FFN");
-  linear_forward(saved.gate_up, normed, gate_up_);
-  silu_mul_forward(saved.h, saved.gate_up);
+  linear_swiglu_forward(saved.gate_up, saved.h, normed, gate_up_);
   linear_forward(y, saved.h, down_, true);
 }
 

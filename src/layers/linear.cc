@@ -102,6 +102,16 @@ void linear_forward(const Tensor& y, const Tensor& x, const Linear& linear, bool
   }
 }
 
+void linear_swiglu_forward(const Tensor& gate_up, const Tensor& h, const Tensor& x,
+                           const Linear& linear) {
+  if (linear.forward.size() == 1 && !linear.bias) {
+    const std::array<int64_t, 2> all = {0, x.rows()};
+    return matmul_swiglu(gate_up, h, x, linear.forward, all);
+  }
+  linear_forward(gate_up, x, linear);
+  silu_mul_forward(h, gate_up);
+}
+
 void linear_backward(const Tensor& dx, const Tensor& dy, const Tensor& x, const Linear& linear,
                      bool accumulate) {
   const std::array<int64_t, 2> all = {0, x.rows()};

@@ -56,6 +56,9 @@ struct Linear {
 // y (+)= x·Wᵀ + b.
 void linear_forward(const Tensor& y, const Tensor& x, const Linear& linear,
                     bool accumulate = false);
+// gate_up = x·Wᵀ + b, and h = silu(gate)⊙up of its columns.
+void linear_swiglu_forward(const Tensor& gate_up, const Tensor& h, const Tensor& x,
+                           const Linear& linear);
 // dx (+)= dy·W; the gradients grow by dyᵀ·x and Σ dy, or by the adapters'. dy and x have the dtype
 // of the products. An empty dx is not computed.
 void linear_backward(const Tensor& dx, const Tensor& dy, const Tensor& x, const Linear& linear,

@@ -173,8 +173,12 @@ void Moe::forward(const Tensor& y, const Tensor& normed, Activations& saved,
     read_experts_ahead(down_forward_, saved.route.offsets);
   }
   gather_rows(saved.x, normed, saved.route);
-  experts_forward(saved.gate_up, saved.x, gate_up_forward_, saved.route.offsets);
-  silu_mul_forward(saved.h, saved.gate_up);
+  if (gate_up_forward_.size() == 1) {
+    matmul_swiglu(saved.gate_up, saved.h, saved.x, gate_up_forward_[0], saved.route.offsets);
+  } else {
+    experts_forward(saved.gate_up, saved.x, gate_up_forward_, saved.route.offsets);
+    silu_mul_forward(saved.h, saved.gate_up);
+  }
   experts_forward(saved.out, saved.h, down_forward_, saved.route.offsets);
   combine_rows(y, saved.out, saved.weights, saved.route);
   if (has_shared_) shared_.forward(y, normed, saved.shared);

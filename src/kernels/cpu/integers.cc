@@ -8,7 +8,7 @@
 #include "base/threads.h"
 #include "kernels/cpu/features.h"
 #include "kernels/cpu/panels.h"
-#include "kernels/cpu/tiling.h"
+#include "kernels/cpu/swiglu.h"
 #include "kernels/isa.h"
 
 namespace minke::cpu {
@@ -172,11 +172,11 @@ void multiply_in_blocks(const IntegerKernels& k, Packing packing, PackedProduct 
 }  // namespace
 
 void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
-                     std::span<const PackedMatrix> b, bool accumulate) {
+                     std::span<const PackedMatrix> b, bool accumulate, std::span<const Tensor> h) {
   const IntegerKernels& k = integer_kernels();
   const StoredKernels* const stored = stored_kernels();
   const Packing packing = b[0].packing;
-  const int64_t inner = b[0].inner, columns = b[0].rows;
+  const int64_t inner = b[0].inner, columns = b[0].rows, halves = h.empty() ? 1 : 2;
   const int64_t panel = panel_bytes(integer_scheme(packing), inner);
   std::vector<int64_t> rows, begin = {0};
   for (const Tensor& result : c) {
@@ -190,7 +190,7 @@ void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
   const bool few = *std::max_element(rows.begin(), rows.end()) <= few_rows;
   const int64_t tile_columns =
       few ? std::max<int64_t>(1, run_bytes / std::max<int64_t>(panel, 1)) * panel_width : 256;
-  const Tiling tiling(rows, columns, 192, tile_columns);
+  const Tiling tiling(rows, columns / halves, 192, tile_columns / halves);
   const auto task = [&](int64_t i, int64_t row, int64_t row_end, int64_t column,
                         int64_t column_end) {
     const SumTile tile(kernels(), c[i], row, column, row_end - row, column_end - column,
@@ -213,7 +213,7 @@ void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
     tile.finish();
   };
   const int64_t bytes = static_cast<int64_t>(b.size()) * columns / panel_width * panel;
-  tiling.run(begin.back() * inner * columns, bytes, task);
+  run_tiles(tiling, begin.back() * inner * columns, bytes, c, h, task);
 }
 
 }  // namespace minke::cpu

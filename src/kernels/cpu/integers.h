@@ -70,6 +70,6 @@ void pack_mapped_panels(const PackedMatrix& mapped, int64_t begin, int64_t end, 
 
 // Products of checked arguments, all of one packing; as matmul_batched() of kernels/matmul.h.
 void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
-                     std::span<const PackedMatrix> b, bool accumulate);
+                     std::span<const PackedMatrix> b, bool accumulate, std::span<const Tensor> h);
 
 }  // namespace minke::cpu

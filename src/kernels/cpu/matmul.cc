@@ -9,7 +9,7 @@
 #include "kernels/blocks.h"
 #include "kernels/cpu/integers.h"
 #include "kernels/cpu/panels.h"
-#include "kernels/cpu/tiling.h"
+#include "kernels/cpu/swiglu.h"
 
 namespace minke::cpu {
 namespace {
@@ -244,34 +244,37 @@ void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t i
 }
 
 void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
-                    std::span<const PackedMatrix> b, bool accumulate) {
+                    std::span<const PackedMatrix> b, bool accumulate, std::span<const Tensor> h) {
   if (b.empty()) return;
-  if (is_integer(b[0].packing)) return matmul_integers(c, a, b, accumulate);
+  if (is_integer(b[0].packing)) return matmul_integers(c, a, b, accumulate, h);
   const Arithmetic math(b[0].storage.dtype);
-  const int64_t inner = b[0].inner, columns = b[0].rows;
+  const int64_t inner = b[0].inner, halves = h.empty() ? 1 : 2;
   const int64_t block = piece(inner, block_bytes / math.element, 32);
   std::vector<int64_t> product_rows;
   for (const Tensor& result : c) product_rows.push_back(result.rows());
   // Panels of a mapped matrix that few rows use once stay in the second cache.
   const bool few = *std::max_element(product_rows.begin(), product_rows.end()) <= few_rows;
-  const Tiling tiling(product_rows, columns, 96, few && b[0].is_mapped() ? 64 : 256);
+  const Tiling tiling(product_rows, b[0].rows / halves, 96,
+                      (few && b[0].is_mapped() ? 64 : 256) / halves);
+  const auto tile = [&](int64_t i, int64_t row, int64_t row_end, int64_t column,
+                        int64_t column_end) {
+    const int64_t panel = math.bytes(panel_elements(b[i])), rows = row_end - row;
+    const char* panels = panels_of(math, b[i], column, column_end);
+    Destination sums(math.k, c[i], row, column, rows, column_end - column, accumulate,
+                     inner <= block);
+    for (int64_t k = 0; k < inner; k += block) {
+      Product product{};
+      left_from_rows(math, product, a[i], row, k, rows, std::min(block, inner - k));
+      product.b = panels + k / math.per_step * 64;
+      product.b_panel = panel;
+      sums.add(math, product);
+    }
+    sums.finish();
+  };
   const int64_t rows_in_all = std::accumulate(product_rows.begin(), product_rows.end(), int64_t{0});
-  const int64_t bytes = static_cast<int64_t>(b.size()) * columns * inner * math.element;
-  tiling.run(rows_in_all * inner * columns, bytes,
-             [&](int64_t i, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
-               const int64_t panel = math.bytes(panel_elements(b[i])), rows = row_end - row;
-               const char* panels = panels_of(math, b[i], column, column_end);
-               Destination tile(math.k, c[i], row, column, rows, column_end - column, accumulate,
-                                inner <= block);
-               for (int64_t k = 0; k < inner; k += block) {
-                 Product product{};
-                 left_from_rows(math, product, a[i], row, k, rows, std::min(block, inner - k));
-                 product.b = panels + k / math.per_step * 64;
-                 product.b_panel = panel;
-                 tile.add(math, product);
-               }
-               tile.finish();
-             });
+  const int64_t elements = b[0].rows * inner;
+  run_tiles(tiling, rows_in_all * elements,
+            static_cast<int64_t>(b.size()) * elements * math.element, c, h, tile);
 }
 
 void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy, const Tensor& x,
