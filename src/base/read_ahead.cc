@@ -10,9 +10,9 @@ namespace minke {
 
 void read_ahead(const std::byte* data, int64_t bytes) {
   static const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(data) / page * page;
-  const uintptr_t end = reinterpret_cast<uintptr_t>(data) + static_cast<uintptr_t>(bytes);
-  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+  const uintptr_t inside = reinterpret_cast<uintptr_t>(data) % page;  // the call wants whole pages
+  ::madvise(const_cast<std::byte*>(data) - inside, static_cast<size_t>(bytes) + inside,
+            MADV_WILLNEED);
 }
 
 bool has_read_from_disk() {

@@ -210,7 +210,8 @@ void bench_decode(const std::string& model, const InferenceBench& options) {
     line.update({{"empty_context_median_seconds", median(empty)},
                  {"loss_to_context", 1 - median(empty) / middle}});
   if (drafting) drafts.report(line, median(drafted), batch / middle);
-  Peaks peaks = measured_peaks();
+  Peaks peaks;
+  if (options.profile) peaks = measured_peaks();
   peaks.memory_bytes_per_second = bandwidth;
   print_with_profile(line, options, profile, peaks);
 }
