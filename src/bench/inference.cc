@@ -133,6 +133,7 @@ void bench_prefill(const std::string& model, const InferenceBench& options) {
   };
   read_prompt();
   std::vector<double> seconds;
+  seconds.reserve(static_cast<size_t>(options.repeat));
   StepProfile profile;
   for (int i = 0; i < options.repeat; ++i)
     seconds.push_back(timed(options.profile ? &profile : nullptr, read_prompt));

@@ -113,8 +113,8 @@ TEST_F(PackedBlocksTest, PackingIsTheReference) {
 }
 
 TEST_F(PackedBlocksTest, EveryNumberOfFp8IsThatOfTheReference) {
-  std::vector<std::byte> codes;
-  for (int i = 0; i < 256; ++i) codes.push_back(static_cast<std::byte>(i));
+  std::vector<std::byte> codes(256);
+  for (size_t i = 0; i < 256; ++i) codes[i] = static_cast<std::byte>(i);
   for (const float scale : {1.0f, 0.37f, -3e-40f, 1e37f}) {
     const std::vector<float> scales(2, scale);
     const StoredMatrix m = {BlockFormat::f8_e4m3,
