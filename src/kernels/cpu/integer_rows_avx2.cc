@@ -179,12 +179,12 @@ struct StoredLevels {
         uint32_t scale_words[4], min_words[4];
         const uint8_t* block = reinterpret_cast<const uint8_t*>(in);
         read_level_codes(format, block, scale_words, min_words);
-        scales[0][j] = stored_scale(format, block);
-        if (scheme.mins) mins[0][j] = stored_min(format, block);
+        scales_[0][j] = stored_scale(format, block);
+        if (scheme.mins) mins_[0][j] = stored_min(format, block);
 #pragma GCC unroll 4
         for (int i = 0; i < 64 / scheme.group; ++i) {
-          scale_codes[i][j] = scale_words[i];
-          if (scheme.mins) min_codes[i][j] = min_words[i];
+          scale_codes_[i][j] = scale_words[i];
+          if (scheme.mins) min_codes_[i][j] = min_words[i];
         }
       } else if (groups == chunk_groups) {
 #pragma GCC unroll 8
@@ -194,13 +194,13 @@ struct StoredLevels {
       }
     }
   }
-  V scale(int part) const { return level(scales, scale_codes, part); }
-  V min(int part) const { return level(mins, min_codes, part); }
+  V scale(int part) const { return level(scales_, scale_codes_, part); }
+  V min(int part) const { return level(mins_, min_codes_, part); }
 
  private:
   void read_level(const char* in, int g, int j) {
-    std::memcpy(&scales[g][j], in, 2);
-    if (scheme.mins) std::memcpy(&mins[g][j], in + 2, 2);
+    std::memcpy(&scales_[g][j], in, 2);
+    if (scheme.mins) std::memcpy(&mins_[g][j], in + 2, 2);
   }
   static V level(const uint16_t (&halves)[8][16], const uint32_t (&codes)[4][16], int part) {
     const V unit = load_f16(reinterpret_cast<const char*>(halves[scheme.two_levels ? 0 : part]));
@@ -208,8 +208,8 @@ struct StoredLevels {
     return mul(unit, numbers(signed_byte(load_words(codes[part / 4]), part % 4)));
   }
 
-  uint16_t scales[8][16], mins[8][16];
-  uint32_t scale_codes[4][16], min_codes[4][16];  // four parts in a word
+  uint16_t scales_[8][16], mins_[8][16];
+  uint32_t scale_codes_[4][16], min_codes_[4][16];  // four parts in a word
 };
 
 // Asks for as much memory as a group of sixteen rows takes. Rows side by side are more streams than
