@@ -1,5 +1,6 @@
 // minke serve with more requests than it has room for, its end, and what it counts.
 
+#include <algorithm>
 #include <regex>
 
 #include "base/machine.h"
@@ -102,10 +103,15 @@ TEST_F(ServeLoad, ManyConnectionsLeaveNothingBehind) {
   };
   for (int i = 0; i < 3; ++i) rush();  // until as many were at once as ever will be
   ASSERT_TRUE(comes_true([&] { return threads() < 20; }));
-  const double before = metric("minke_resident_bytes");
-  for (int i = 0; i < 5; ++i) rush();
-  EXPECT_TRUE(comes_true([&] { return threads() < 20; }));
-  EXPECT_LT(metric("minke_resident_bytes") - before, 4e6);
+  // On a busy machine more of them may be at once later on; what is left behind grows every time.
+  double least = 1e9;
+  for (int round = 0; round < 3; ++round) {
+    const double before = metric("minke_resident_bytes");
+    for (int i = 0; i < 5; ++i) rush();
+    EXPECT_TRUE(comes_true([&] { return threads() < 20; }));
+    least = std::min(least, metric("minke_resident_bytes") - before);
+  }
+  EXPECT_LT(least, 2e6);
 }
 
 TEST_F(ServeLoad, APrefixIsTheBeginningOfTheAnswer) {
