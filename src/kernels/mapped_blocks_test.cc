@@ -5,7 +5,7 @@
 namespace minke {
 namespace {
 
-using MappedBlocksTest = PackedBlocksTest;
+using MappedBlocksTest = ProductTest;
 
 TEST_F(MappedBlocksTest, MappedProductsHaveTheBitsOfPackedOnes) {
   std::vector<BlockFormat> formats(std::begin(integer_formats), std::end(integer_formats));

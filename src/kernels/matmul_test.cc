@@ -7,21 +7,14 @@
 #include <cstring>
 #include <vector>
 
-#include "base/random.h"
-#include "base/threads.h"
 #include "kernels/cpu/block.h"
 #include "kernels/cpu/tiles.h"
 #include "kernels/elementwise.h"
-#include "kernels/isa.h"
 #include "kernels/packed.h"
-#include "kernels/ref/element.h"
+#include "kernels/product_fixture.h"
 
 namespace minke {
 namespace {
-
-struct Case {
-  int64_t m, n, k;
-};
 
 const Case cases[] = {{1, 1, 1},      {1, 129, 33}, {2, 16, 15},    {3, 5, 2},
                       {5, 17, 31},    {7, 64, 3},   {15, 31, 16},   {16, 33, 17},
@@ -32,43 +25,8 @@ struct Types {
   DType a, b, c;
 };
 
-constexpr DType f32 = DType::f32, bf16 = DType::bf16;
 const Types types[] = {{f32, f32, f32},   {bf16, bf16, bf16}, {bf16, bf16, f32},
                        {f32, bf16, bf16}, {bf16, f32, f32},   {f32, f32, bf16}};
-
-// Runs with each instruction set, the reference aside, and restores the one before.
-template <typename Body>
-void each_isa(const Body& body) {
-  const Isa before = active_isa();
-  for (const Isa isa : supported_isas()) {
-    if (isa == Isa::reference) continue;
-    SCOPED_TRACE(isa_name(isa));
-    set_active_isa(isa);
-    body();
-  }
-  set_active_isa(before);
-}
-
-template <typename Body>
-void with_reference(const Body& body) {
-  const Isa before = active_isa();
-  set_active_isa(Isa::reference);
-  body();
-  set_active_isa(before);
-}
-
-Arena& arena() {
-  static Arena instance(int64_t{1} << 30);
-  return instance;
-}
-
-// A view of `columns` inside rows that are three elements longer.
-Tensor random_matrix(int64_t rows, int64_t columns, DType dtype, uint64_t stream) {
-  Tensor t = arena().allocate(dtype, {rows, columns + 3});
-  Random random(1, stream);
-  for (int64_t i = 0; i < t.size(); ++i) ref::store(t, i, static_cast<float>(random.normal()));
-  return t.slice_last(2, columns + 2);
-}
 
 Tensor copy_as(DType dtype, const Tensor& t) {
   Tensor result = random_matrix(t.rows(), t.columns(), dtype, 0);
@@ -106,17 +64,7 @@ PackedMatrix packed_copy(const Tensor& weight, DType dtype) {
   return b;
 }
 
-class MatmulTest : public ::testing::Test {
- protected:
-  void SetUp() override { mark_ = arena().mark(); }
-  void TearDown() override {
-    arena().release(mark_);
-    set_thread_count(2);
-  }
-
- private:
-  int64_t mark_ = 0;
-};
+using MatmulTest = ProductTest;
 
 TEST_F(MatmulTest, ProductIsTheReference) {
   for (const Case& s : cases)
@@ -126,7 +74,7 @@ TEST_F(MatmulTest, ProductIsTheReference) {
         const int64_t mark = arena().mark();
         const Tensor a = random_matrix(s.m, s.k, t.a, 1), w = random_matrix(s.n, s.k, f32, 2);
         const Tensor start = random_matrix(s.m, s.n, t.c, 3), want = copy(start);
-        with_reference([&] { matmul(want, a, packed_copy(w, t.b), accumulate); });
+        with_isa(Isa::reference, [&] { matmul(want, a, packed_copy(w, t.b), accumulate); });
         each_isa([&] {
           const Tensor c = copy(start);
           matmul(c, a, packed_copy(w, t.b), accumulate);
@@ -144,7 +92,7 @@ TEST_F(MatmulTest, WeightGradientIsTheReference) {
         const int64_t mark = arena().mark();
         const Tensor dy = random_matrix(s.m, s.n, dtype, 1), x = random_matrix(s.m, s.k, dtype, 2);
         const Tensor start = random_matrix(s.n, s.k, f32, 3), want = copy(start);
-        with_reference([&] { matmul_weight_gradient(want, dy, x, accumulate); });
+        with_isa(Isa::reference, [&] { matmul_weight_gradient(want, dy, x, accumulate); });
         each_isa([&] {
           const Tensor dw = copy(start);
           matmul_weight_gradient(dw, dy, x, accumulate);
@@ -189,7 +137,7 @@ TEST_F(MatmulTest, PackingIsTheReference) {
                             allocate_packed(arena(), to, 37, first + 35)};
         };
         const auto want = allocate();
-        with_reference([&] { fill(want[0], want[1]); });
+        with_isa(Isa::reference, [&] { fill(want[0], want[1]); });
         each_isa([&] {
           const auto got = allocate();
           fill(got[0], got[1]);
@@ -361,7 +309,7 @@ TEST_F(MatmulTest, TilesCoverTheProduct) {
         const Tensor want = random_matrix(rows, n, rounded ? bf16 : f32, 3), got = copy(want);
         const Tensor sums = random_matrix(rows, n, f32, 4);
         const PackedMatrix b = packed_copy(w, bf16);
-        with_reference([&] { matmul(want, a, b); });
+        with_isa(Isa::reference, [&] { matmul(want, a, b); });
         cpu::Product p{};
         p.rows = rows;
         p.panels = panels;

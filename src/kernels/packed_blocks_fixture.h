@@ -2,52 +2,23 @@
 // Weights of a model file's blocks, products of them on every instruction set: for the tests of
 // packed and of mapped matrices.
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <cstring>
 #include <vector>
 
-#include "base/random.h"
-#include "base/threads.h"
 #include "kernels/blocks.h"
-#include "kernels/isa.h"
-#include "kernels/matmul.h"
 #include "kernels/packed.h"
-#include "kernels/ref/element.h"
+#include "kernels/product_fixture.h"
 
 namespace minke {
 namespace {
 
-constexpr DType f32 = DType::f32, bf16 = DType::bf16;
 constexpr BlockFormat integer_formats[] = {
     BlockFormat::q4_0, BlockFormat::q4_1, BlockFormat::q5_0,   BlockFormat::q5_1,
     BlockFormat::q8_0, BlockFormat::q2_k, BlockFormat::q3_k,   BlockFormat::q4_k,
     BlockFormat::q5_k, BlockFormat::q6_k, BlockFormat::iq4_nl, BlockFormat::iq4_xs};
 constexpr BlockFormat plain_formats[] = {BlockFormat::f32, BlockFormat::f16, BlockFormat::bf16,
                                          BlockFormat::f8_e4m3};
-
-template <typename Body>
-void with_isa(Isa isa, const Body& body) {
-  const Isa before = active_isa();
-  set_active_isa(isa);
-  body();
-  set_active_isa(before);
-}
-
-template <typename Body>
-void each_isa(const Body& body) {
-  for (const Isa isa : supported_isas()) {
-    if (isa == Isa::reference) continue;
-    SCOPED_TRACE(isa_name(isa));
-    with_isa(isa, body);
-  }
-}
-
-Arena& arena() {
-  static Arena instance(int64_t{1} << 27);
-  return instance;
-}
 
 // Where a block of integers has its f16 scales.
 std::vector<int> scale_positions(BlockFormat format) {
@@ -113,14 +84,6 @@ class RandomWeight {
   std::vector<int32_t> order_;
 };
 
-// A view of `columns` inside rows that are three elements longer.
-Tensor random_matrix(int64_t rows, int64_t columns, DType dtype, uint64_t stream) {
-  Tensor t = arena().allocate(dtype, {rows, columns + 3});
-  Random random(1, stream);
-  for (int64_t i = 0; i < t.size(); ++i) ref::store(t, i, static_cast<float>(random.normal()));
-  return t.slice_last(2, columns + 2);
-}
-
 void expect_same_bits(const Tensor& a, const Tensor& b) {
   for (int64_t r = 0; r < a.rows(); ++r)
     for (int64_t c = 0; c < a.columns(); ++c) {
@@ -139,22 +102,7 @@ PackedMatrix packed(const StoredMatrix& m, Packing packing) {
 
 PackedMatrix packed(const StoredMatrix& m) { return packed(m, packing_of(m.format, bf16)); }
 
-class PackedBlocksTest : public ::testing::Test {
- protected:
-  void SetUp() override { mark_ = arena().mark(); }
-  void TearDown() override {
-    arena().release(mark_);
-    set_thread_count(2);
-  }
-
- private:
-  int64_t mark_ = 0;
-};
-
-// A product [m, k] x [n, k].
-struct Case {
-  int64_t m, n, k;
-};
+using PackedBlocksTest = ProductTest;
 
 }  // namespace
 }  // namespace minke
