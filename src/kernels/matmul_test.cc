@@ -198,15 +198,15 @@ TEST_F(MatmulTest, SwigluHasTheBitsOfItsTwoSteps) {
   constexpr int64_t m = 150, k = 70;
   const int64_t offsets[] = {0, 40, 40, 41, m};
   for (const int64_t width : {16, 24, 48, 336})
-    for (const auto& [a_type, b_type, c_type] : types) {
-      const Tensor a = random_matrix(m, k, a_type, 1);
+    for (const Types& type : types) {
+      const Tensor a = random_matrix(m, k, type.a, 1);
       std::vector<PackedMatrix> b;
       for (uint64_t g = 0; g < 4; ++g)
-        b.push_back(packed_copy(random_matrix(2 * width, k, f32, 2 + g), b_type));
+        b.push_back(packed_copy(random_matrix(2 * width, k, f32, 2 + g), type.b));
       each_isa([&] {
-        const Tensor gate_up = random_matrix(m, 2 * width, c_type, 7);
-        const Tensor want = random_matrix(m, 2 * width, c_type, 8);
-        const Tensor h = random_matrix(m, width, c_type, 9), want_h = copy(h);
+        const Tensor gate_up = random_matrix(m, 2 * width, type.c, 7);
+        const Tensor want = random_matrix(m, 2 * width, type.c, 8);
+        const Tensor h = random_matrix(m, width, type.c, 9), want_h = copy(h);
         matmul_grouped(want, a, b, offsets);
         silu_mul_forward(want_h, want);
         for (const int threads : {1, 3}) {
