@@ -106,7 +106,8 @@ TEST_F(ModelCommands, EvalStandsBesideCompressors) {
 TEST_F(ModelCommands, BenchTellsWhereTheTimeOfPromptsAndStepsWent) {
   for (const char* command : {"bench prefill run --tokens 20 --repeat 2 --profile",
                               "bench decode run --tokens 3 --context 5 --profile"}) {
-    const Json result = json(command), profile = result["profile"];
+    const Json result = json(command);
+    const Json& profile = result["profile"];
     EXPECT_GT(result["tokens_per_second"], 0.0);
     EXPECT_GT(result["limit_fraction"], 0.0);
     double seconds = profile["seconds_between_operations"];
