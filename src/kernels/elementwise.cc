@@ -18,26 +18,35 @@ void clear(const Tensor& y) {
   });
 }
 
-void silu_mul_forward(const Tensor& h, const Tensor& gate_up) {
+void silu_mul_forward(const Tensor& h, const Tensor& gate_up, const Tensor& weights) {
   const MemoryScope scope("silu", {h, gate_up});
   const int64_t n = h.columns();
   expect_rows(gate_up, h.rows(), 2 * n, "silu_mul_forward gate_up");
+  if (weights) expect_rows(weights, h.rows(), 1, "silu_mul_forward weights");
   parallel_ranges(h.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
     const RowOps& ops = row_ops();
     RowBuffer in(2 * n), out(n);
     for (int64_t row = begin; row < end; ++row) {
       const float* gate = in.load(gate_up, row);
-      ops.silu_mul(out.target(h, row), gate, gate + n, n);
+      float* product = out.target(h, row);
+      ops.silu_mul(product, gate, gate + n, n);
+      if (weights) ops.scale(product, *weights.row<float>(row), n);
       out.store(h, row);
     }
   });
 }
 
-void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& gate_up) {
+// With h = w·silu(gate)⊙up and dup before w, dw = Σ dh⊙silu(gate)⊙up = Σ dup⊙up.
+void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& gate_up,
+                       const Tensor& weights, const Tensor& dweights) {
   const MemoryScope scope("silu backward", {dgate_up, dh, gate_up});
   const int64_t n = dh.columns();
   expect_rows(gate_up, dh.rows(), 2 * n, "silu_mul_backward gate_up");
   expect_rows(dgate_up, dh.rows(), 2 * n, "silu_mul_backward dgate_up");
+  if (weights) {
+    expect_rows(weights, dh.rows(), 1, "silu_mul_backward weights");
+    expect_rows(dweights, dh.rows(), 1, "silu_mul_backward dweights");
+  }
   parallel_ranges(dh.rows(), rows_per_task(n), [&](int64_t begin, int64_t end) {
     const RowOps& ops = row_ops();
     RowBuffer in(2 * n), gradient(n), out(2 * n);
@@ -45,6 +54,10 @@ void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& g
       const float* gate = in.load(gate_up, row);
       float* dgate = out.target(dgate_up, row);
       ops.silu_mul_gradient(dgate, dgate + n, gradient.load(dh, row), gate, gate + n, n);
+      if (weights) {
+        *dweights.row<float>(row) = ops.dot(dgate + n, gate + n, n);
+        ops.scale(dgate, *weights.row<float>(row), 2 * n);
+      }
       out.store(dgate_up, row);
     }
   });

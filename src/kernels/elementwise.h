@@ -6,10 +6,12 @@
 
 namespace minke {
 
-// SwiGLU (Shazeer 2020): h [T, I] = silu(gate)⊙up, gate_up [T, 2·I] with the gate's half first.
-void silu_mul_forward(const Tensor& h, const Tensor& gate_up);
-// dgate_up [T, 2·I] is overwritten.
-void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& gate_up);
+// SwiGLU (Shazeer 2020): h [T, I] = silu(gate)⊙up, gate_up [T, 2·I] with the gate's half first;
+// times weights f32 [T] of the rows where they are given.
+void silu_mul_forward(const Tensor& h, const Tensor& gate_up, const Tensor& weights = {});
+// dgate_up [T, 2·I] and, with weights, dweights f32 [T] are overwritten.
+void silu_mul_backward(const Tensor& dgate_up, const Tensor& dh, const Tensor& gate_up,
+                       const Tensor& weights = {}, const Tensor& dweights = {});
 
 // y = 0; contiguous.
 void clear(const Tensor& y);

@@ -45,6 +45,34 @@ class ElementwiseTest : public testing::TestWithParam<Isa> {
   int threads_ = thread_count();
 };
 
+// h = w·silu(gate)⊙up: the gradient of gate and up is w times that without w, that of w is Σ dh⊙h
+// with w = 1.
+TEST_P(ElementwiseTest, SwigluOfWeightedRows) {
+  const int64_t rows = 70, n = 37;
+  const Tensor gate_up = random_rows(DType::f32, rows, 2 * n),
+               dh = random_rows(DType::f32, rows, n);
+  const Tensor h = random_rows(DType::f32, rows, n), weighted = random_rows(DType::f32, rows, n);
+  const Tensor plain = random_rows(DType::f32, rows, 2 * n),
+               got = random_rows(DType::f32, rows, 2 * n);
+  const Tensor weights = arena_.allocate(DType::f32, {rows});
+  const Tensor dweights = arena_.allocate(DType::f32, {rows});
+  for (int64_t r = 0; r < rows; ++r) weights.as<float>()[r] = static_cast<float>(r) / 16;
+  silu_mul_forward(h, gate_up);
+  silu_mul_backward(plain, dh, gate_up);
+  silu_mul_forward(weighted, gate_up, weights);
+  silu_mul_backward(got, dh, gate_up, weights, dweights);
+  for (int64_t r = 0; r < rows; ++r) {
+    const float w = weights.as<float>()[r];
+    double dw = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      EXPECT_EQ(weighted.row<float>(r)[i], w * h.row<float>(r)[i]);
+      dw += static_cast<double>(dh.row<float>(r)[i]) * h.row<float>(r)[i];
+    }
+    for (int64_t i = 0; i < 2 * n; ++i) EXPECT_EQ(got.row<float>(r)[i], w * plain.row<float>(r)[i]);
+    EXPECT_NEAR(dweights.as<float>()[r], dw, 1e-4);
+  }
+}
+
 TEST_P(ElementwiseTest, RowsAreSummed) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const int64_t rows = 200, columns = 21;

@@ -80,7 +80,7 @@ TEST(BalanceLoss, IsAlphaAtPerfectBalance) {
 }
 
 TEST(Routing, EveryTokenReachesItsExpertsAndComesBack) {
-  const int64_t tokens = 11, experts = 5, top_k = 2, width = 3;
+  const int64_t tokens = 11, experts = 5, top_k = 2;
   Random random(3);
   std::vector<int32_t> chosen;
   for (int64_t t = 0; t < tokens; ++t) {
@@ -90,25 +90,21 @@ TEST(Routing, EveryTokenReachesItsExpertsAndComesBack) {
   }
   Arena arena(1 << 16);
   ExpertRoute route = allocate_route(arena, tokens, top_k, experts);
-  route_tokens(route, Tensor(chosen.data(), DType::i32, {tokens, top_k}));
+  const Tensor weights = arena.allocate(DType::f32, {tokens, top_k});
+  for (int64_t i = 0; i < weights.size(); ++i) weights.as<float>()[i] = static_cast<float>(i);
+  route_tokens(route, Tensor(chosen.data(), DType::i32, {tokens, top_k}), weights);
   EXPECT_EQ(route.offsets.back(), tokens * top_k);
   for (int64_t t = 0; t < tokens; ++t)
     for (int64_t k = 0; k < top_k; ++k) {
       const int32_t row = route.row_of_slot.row<int32_t>(t)[k], expert = chosen[t * top_k + k];
       EXPECT_EQ(route.token_of_row.as<int32_t>()[row], t);
+      EXPECT_EQ(route.weight_of_row.as<float>()[row], weights.row<float>(t)[k]);
       EXPECT_GE(row, route.offsets[expert]);
       EXPECT_LT(row, route.offsets[expert + 1]);
     }
-  // With weights ½ the combination of the gathered rows is the input again.
-  const Tensor x = arena.allocate(DType::f32, {tokens, width});
-  const Tensor rows = arena.allocate(DType::f32, {tokens * top_k, width});
-  const Tensor y = arena.allocate(DType::f32, {tokens, width});
-  const Tensor weights = arena.allocate(DType::f32, {tokens, top_k});
-  for (int64_t i = 0; i < x.size(); ++i) x.as<float>()[i] = static_cast<float>(i);
-  for (int64_t i = 0; i < weights.size(); ++i) weights.as<float>()[i] = 0.5f;
-  gather_rows(rows, x, route);
-  combine_rows(y, rows, weights, route);
-  for (int64_t i = 0; i < x.size(); ++i) EXPECT_EQ(y.as<float>()[i], x.as<float>()[i]);
+  const Tensor back = arena.allocate(DType::f32, {tokens, top_k});
+  slots_from_rows(back, route.weight_of_row, route);
+  for (int64_t i = 0; i < back.size(); ++i) EXPECT_EQ(back.as<float>()[i], weights.as<float>()[i]);
 }
 
 }  // namespace

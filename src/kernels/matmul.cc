@@ -41,44 +41,68 @@ ProfileLimit limit_of(std::span<const PackedMatrix> b) {
   return b[0].packing == Packing::f32 ? ProfileLimit::f32 : ProfileLimit::int8;
 }
 
-double work_of(std::span<const Tensor> a, std::span<const PackedMatrix> b) {
-  double work = 0;
-  for (size_t i = 0; i < b.size(); ++i) work += product_work(a[i].rows(), b[i].rows, b[i].inner);
-  return work;
-}
-
 // What a product has to read of a matrix at least.
 int64_t bytes_of(const PackedMatrix& b) {
   return b.is_mapped() ? b.mapped.rows * b.mapped.row_bytes() : b.storage.bytes();
 }
 
-// With few rows memory is the limit, and what is read the work.
-ProfileScope product_scope(std::span<const Tensor> a, std::span<const PackedMatrix> b,
-                           int64_t bytes) {
-  constexpr int64_t few_rows = 8;
-  int64_t rows = 0;
-  for (const Tensor& operand : a) rows = std::max(rows, operand.rows());
-  if (rows <= few_rows) return {"product", ProfileLimit::memory, static_cast<double>(bytes)};
-  return {"product", limit_of(b), work_of(a, b)};
+// What a call's products cost. With few rows memory is the limit, and what is read the work.
+class Cost {
+ public:
+  void add(int64_t rows, const PackedMatrix& b) {
+    most_rows_ = std::max(most_rows_, rows);
+    work_ += product_work(rows, b.rows, b.inner);
+    bytes_ += bytes_of(b);
+  }
+  ProfileScope scope(std::span<const PackedMatrix> b) const {
+    constexpr int64_t few_rows = 8;
+    bytes_read.fetch_add(bytes_, std::memory_order_relaxed);
+    if (most_rows_ <= few_rows)
+      return {"product", ProfileLimit::memory, static_cast<double>(bytes_)};
+    return {"product", limit_of(b), work_};
+  }
+
+ private:
+  int64_t most_rows_ = 0, bytes_ = 0;
+  double work_ = 0;
+};
+
+// The rows as a matrix, in memory of `arena` if there is an index.
+Tensor gathered(Arena& arena, const Tensor& a, const int32_t* index, int64_t rows) {
+  if (!index) return a;
+  const Tensor copy = arena.allocate(a.dtype, {rows, a.columns()});
+  for (int64_t r = 0; r < rows; ++r)
+    std::memcpy(copy.slice_rows(r, r + 1).data, a.slice_rows(index[r], index[r] + 1).data,
+                static_cast<size_t>(a.columns() * dtype_bytes(a.dtype)));
+  return copy;
 }
 
 // The reference takes packed matrices only: a mapped one is packed for the call.
-void multiply_reference(std::span<const Tensor> c, std::span<const Tensor> a,
-                        std::span<const PackedMatrix> b, bool accumulate) {
-  for (size_t i = 0; i < b.size(); ++i) {
-    Arena arena(b[i].is_mapped() ? b[i].storage.bytes() + 64 : 0);
-    PackedMatrix packed = b[i];
-    if (b[i].is_mapped()) {
-      packed = allocate_packed(arena, b[i].packing, b[i].rows, b[i].inner);
-      pack_stored(packed, b[i].mapped);
+void multiply_reference(const cpu::Products& p) {
+  for (size_t i = 0; i < p.b.size(); ++i) {
+    const int64_t copied = p.index.empty() ? 0 : p.c[i].rows() * p.a[i].columns() * 4;
+    Arena arena(copied + (p.b[i].is_mapped() ? p.b[i].storage.bytes() : 0) + 128);
+    PackedMatrix packed = p.b[i];
+    if (packed.is_mapped()) {
+      packed = allocate_packed(arena, packed.packing, packed.rows, packed.inner);
+      pack_stored(packed, p.b[i].mapped);
     }
-    ref::matmul_batched(c.subspan(i, 1), a.subspan(i, 1), {&packed, 1}, accumulate);
+    const Tensor a = gathered(arena, p.a[i], p.index.empty() ? nullptr : p.index[i], p.c[i].rows());
+    ref::matmul_batched({&p.c[i], 1}, {&a, 1}, {&packed, 1}, p.accumulate);
   }
 }
 
-void check_product(const Tensor& c, const Tensor& a, const PackedMatrix& b) {
-  require(c.rows() == a.rows() && c.columns() == b.rows && a.columns() == b.inner,
-          "c {} = a {} times a packed matrix [{}, {}]", c, a, b.rows, b.inner);
+void check_product(const Tensor& c, const Tensor& a, int64_t a_rows, const PackedMatrix& b) {
+  require(c.rows() == a_rows && c.columns() == b.rows && a.columns() == b.inner,
+          "c {} = {} rows of a {} times a packed matrix [{}, {}]", c, a_rows, a, b.rows, b.inner);
+}
+
+void check_index(const Tensor& index, int64_t rows) {
+  if (!index) return;
+  require(index.contiguous(), "the index of rows {} is not contiguous", index);
+  const int32_t* at = index.as<int32_t>();
+  for (int64_t r = 0; r < index.size(); ++r)
+    require(at[r] >= 0 && at[r] < rows, "index {} of {} rows", at[r], rows);
 }
 
 }  // namespace
@@ -194,47 +218,69 @@ void matmul(const Tensor& c, const Tensor& a, const PackedMatrix& b, bool accumu
 
 namespace {
 
-// One product of matmul_batched() or, with h, of matmul_swiglu().
-void multiply_all(std::span<const Tensor> c, std::span<const Tensor> a,
-                  std::span<const PackedMatrix> b, bool accumulate, std::span<const Tensor> h) {
-  int64_t bytes = 0;
-  for (size_t i = 0; i < b.size(); ++i) {
-    bytes += bytes_of(b[i]);
-    check_matrix(c[i], "c");
-    check_matrix(a[i], "a");
-    check_product(c[i], a[i], b[i]);
-    require(b[i].packing == b[0].packing && b[i].rows == b[0].rows && b[i].inner == b[0].inner &&
-                a[i].dtype == a[0].dtype && c[i].dtype == c[0].dtype,
-            "product {} differs from the first one of its batch: c {} = a {}", i, c[i], a[i]);
+bool same_kind(const PackedMatrix& a, const PackedMatrix& b) {
+  return a.packing == b.packing && a.rows == b.rows && a.inner == b.inner;
+}
+
+void multiply_all(const cpu::Products& p) {
+  Cost cost;
+  for (size_t i = 0; i < p.b.size(); ++i) {
+    cost.add(p.c[i].rows(), p.b[i]);
+    check_matrix(p.c[i], "c");
+    check_matrix(p.a[i], "a");
+    check_product(p.c[i], p.a[i], p.index.empty() ? p.a[i].rows() : p.c[i].rows(), p.b[i]);
+    require(
+        same_kind(p.b[i], p.b[0]) && p.a[i].dtype == p.a[0].dtype && p.c[i].dtype == p.c[0].dtype,
+        "product {} differs from the first one of its batch: c {} = a {}", i, p.c[i], p.a[i]);
   }
-  bytes_read.fetch_add(bytes, std::memory_order_relaxed);
-  const ProfileScope scope = product_scope(a, b, bytes);
-  if (use_reference())
-    multiply_reference(c, a, b, accumulate);
-  else
-    cpu::matmul_batched(c, a, b, accumulate, h);
+  const ProfileScope scope = cost.scope(p.b);
+  use_reference() ? multiply_reference(p) : cpu::matmul_batched(p);
 }
 
 // The products of groups that have rows.
 struct Groups {
-  Groups(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
-         std::span<const int64_t> offsets, const Tensor& h) {
+  Groups(const Tensor& c, const IndexedRows& a, std::span<const PackedMatrix> b,
+         std::span<const int64_t> offsets, const Tensor& h, const Tensor& weights) {
     check_matrix(c, "c");
-    check_matrix(a, "a");
-    check_offsets(offsets, b.size(), a.rows());
+    check_matrix(a.tensor, "a");
+    check_offsets(offsets, b.size(), a.count());
+    check_index(a.index, a.tensor.rows());
     for (size_t g = 0; g < b.size(); ++g) {
-      check_product(c, a, b[g]);
+      check_product(c, a.tensor, a.count(), b[g]);
       const int64_t begin = offsets[g], end = offsets[g + 1];
       if (begin == end) continue;
       results.push_back(c.slice_rows(begin, end));
-      rows.push_back(a.slice_rows(begin, end));
+      rows.push_back(a.index ? a.tensor : a.tensor.slice_rows(begin, end));
       matrices.push_back(b[g]);
+      if (a.index) index.push_back(a.index.as<int32_t>() + begin);
       if (h) activated.push_back(h.slice_rows(begin, end));
+      if (weights) weight.push_back(weights.as<float>() + begin);
     }
   }
+  cpu::Products products(bool accumulate) const {
+    return {results, rows, matrices, accumulate, index, activated, weight};
+  }
+
   std::vector<Tensor> results, rows, activated;
   std::vector<PackedMatrix> matrices;
+  std::vector<const int32_t*> index;
+  std::vector<const float*> weight;
 };
+
+void scatter_reference(const Tensor& c, const int32_t* index, const Tensor& a,
+                       std::span<const PackedMatrix> b, std::span<const int64_t> offsets) {
+  for (size_t g = 0; g < b.size(); ++g) {
+    const int64_t begin = offsets[g], end = offsets[g + 1];
+    if (begin == end) continue;
+    Arena arena((end - begin) * c.columns() * 4 + 64);
+    const Tensor sums = arena.allocate(DType::f32, {end - begin, c.columns()});
+    const Tensor rows = a.slice_rows(begin, end);
+    multiply_reference({{&sums, 1}, {&rows, 1}, {&b[g], 1}});
+    for (int64_t r = begin; r < end; ++r)
+      for (int64_t n = 0; n < c.columns(); ++n)
+        c.row<float>(index[r])[n] += sums.row<float>(r - begin)[n];
+  }
+}
 
 }  // namespace
 
@@ -242,27 +288,51 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
                     std::span<const PackedMatrix> b, bool accumulate) {
   require(c.size() == b.size() && a.size() == b.size(), "{} results of {} times {} matrices",
           c.size(), a.size(), b.size());
-  multiply_all(c, a, b, accumulate, {});
+  multiply_all({c, a, b, accumulate});
 }
 
 int64_t packed_bytes_read() { return bytes_read.load(std::memory_order_relaxed); }
 
-void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
+void matmul_grouped(const Tensor& c, const IndexedRows& a, std::span<const PackedMatrix> b,
                     std::span<const int64_t> offsets, bool accumulate) {
-  const Groups groups(c, a, b, offsets, Tensor());
-  multiply_all(groups.results, groups.rows, groups.matrices, accumulate, {});
+  const Groups groups(c, a, b, offsets, {}, {});
+  multiply_all(groups.products(accumulate));
 }
 
-void matmul_swiglu(const Tensor& gate_up, const Tensor& h, const Tensor& a,
-                   std::span<const PackedMatrix> b, std::span<const int64_t> offsets) {
-  require(h && h.rows() == gate_up.rows() && 2 * h.columns() == gate_up.columns(),
-          "matmul_swiglu: h {} of {}", h, gate_up);
+void matmul_swiglu(const Tensor& gate_up, const Tensor& h, const IndexedRows& a,
+                   std::span<const PackedMatrix> b, std::span<const int64_t> offsets,
+                   const Tensor& weights) {
+  require(h && h.rows() == gate_up.rows() && 2 * h.columns() == gate_up.columns() &&
+              (!weights || (weights.rank == 1 && weights.size() == h.rows())),
+          "matmul_swiglu: h {} of {}, weights {}", h, gate_up, weights);
   if (use_reference() || h.columns() % panel_width != 0) {  // up begins inside a panel
     matmul_grouped(gate_up, a, b, offsets);
-    return silu_mul_forward(h, gate_up);
+    return silu_mul_forward(h, gate_up, weights);
   }
-  const Groups groups(gate_up, a, b, offsets, h);
-  multiply_all(groups.results, groups.rows, groups.matrices, false, groups.activated);
+  const Groups groups(gate_up, a, b, offsets, h, weights);
+  multiply_all(groups.products(false));
+}
+
+void matmul_scatter(const Tensor& c, const Tensor& index, const Tensor& a,
+                    std::span<const PackedMatrix> b, std::span<const int64_t> offsets) {
+  check_matrix(c, "c");
+  check_matrix(a, "a");
+  check_offsets(offsets, b.size(), a.rows());
+  check_index(index, c.rows());
+  require(c.dtype == DType::f32 && index.size() == a.rows(), "c {} from {} rows of a {}", c,
+          index.size(), a);
+  const int32_t* at = index.as<int32_t>();
+  Cost cost;
+  for (size_t g = 0; g < b.size(); ++g) {
+    require(c.columns() == b[g].rows && a.columns() == b[g].inner && same_kind(b[g], b[0]),
+            "c {} from a {} times a packed matrix [{}, {}]", c, a, b[g].rows, b[g].inner);
+    for (int64_t r = offsets[g] + 1; r < offsets[g + 1]; ++r)
+      require(at[r - 1] < at[r], "row {} of group {} goes to {}, the one before it to {}", r, g,
+              at[r], at[r - 1]);
+    if (offsets[g] < offsets[g + 1]) cost.add(offsets[g + 1] - offsets[g], b[g]);
+  }
+  const ProfileScope scope = cost.scope(b);
+  (use_reference() ? scatter_reference : cpu::matmul_scatter)(c, at, a, b, offsets);
 }
 
 void matmul_weight_gradient(const Tensor& dw, const Tensor& dy, const Tensor& x, bool accumulate) {
@@ -270,19 +340,24 @@ void matmul_weight_gradient(const Tensor& dw, const Tensor& dy, const Tensor& x,
   matmul_weight_gradient_grouped({&dw, 1}, dy, x, all, accumulate);
 }
 
-void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy, const Tensor& x,
-                                    std::span<const int64_t> offsets, bool accumulate) {
-  check_matrix(dy, "dy");
-  check_matrix(x, "x");
-  check_offsets(offsets, dw.size(), x.rows());
-  require(dy.dtype == x.dtype && dy.rows() == x.rows(), "dy {} and x {}", dy, x);
+void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const IndexedRows& dy,
+                                    const IndexedRows& x, std::span<const int64_t> offsets,
+                                    bool accumulate) {
+  const Tensor &left = dy.tensor, &right = x.tensor;
+  check_matrix(left, "dy");
+  check_matrix(right, "x");
+  check_offsets(offsets, dw.size(), x.count());
+  check_index(dy.index, left.rows());
+  check_index(x.index, right.rows());
+  require(left.dtype == right.dtype && dy.count() == x.count(), "{} rows of dy {} and {} of x {}",
+          dy.count(), left, x.count(), right);
   for (const Tensor& w : dw)
-    require(w.rank == 2 && w.dtype == DType::f32 && w.rows() == dy.columns() &&
-                w.columns() == x.columns(),
-            "dw {} of dy {} and x {}", w, dy, x);
+    require(w.rank == 2 && w.dtype == DType::f32 && w.rows() == left.columns() &&
+                w.columns() == right.columns(),
+            "dw {} of dy {} and x {}", w, left, right);
   const int64_t rows = offsets.back() - offsets.front();
-  const ProfileScope scope("weight gradient", limit_of(x.dtype),
-                           product_work(rows, dy.columns(), x.columns()));
+  const ProfileScope scope("weight gradient", limit_of(right.dtype),
+                           product_work(rows, left.columns(), right.columns()));
   (use_reference() ? ref::matmul_weight_gradient_grouped : cpu::matmul_weight_gradient_grouped)(
       dw, dy, x, offsets, accumulate);
 }

@@ -91,16 +91,34 @@ void matmul(const Tensor& c, const Tensor& a, const PackedMatrix& b, bool accumu
 void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
                     std::span<const PackedMatrix> b, bool accumulate = false);
 
+// The rows of a grouped product's operand: a tensor's, as they lie or as an index i32 [M] names
+// them. So tokens reach their experts without a copy of them all. View.
+struct IndexedRows {
+  IndexedRows(const Tensor& all) : tensor(all) {}
+  IndexedRows(const Tensor& all, const Tensor& of) : tensor(all), index(of) {}
+  int64_t count() const { return index ? index.size() : tensor.rows(); }
+
+  Tensor tensor, index;
+};
+
 // For each group g: rows [offsets[g], offsets[g+1]) of c = those rows of a times b[g]ᵀ. One call
 // for all experts of a layer; groups may be empty.
-void matmul_grouped(const Tensor& c, const Tensor& a, std::span<const PackedMatrix> b,
+void matmul_grouped(const Tensor& c, const IndexedRows& a, std::span<const PackedMatrix> b,
                     std::span<const int64_t> offsets, bool accumulate = false);
 
 // The first half of SwiGLU: gate_up [M, 2·I] = a·Bᵀ for each group as above, and of its columns
-// h [M, I] = silu(gate)⊙up, which a task computes while it has them in its cache. The bits are
-// those of matmul_grouped() and silu_mul_forward().
-void matmul_swiglu(const Tensor& gate_up, const Tensor& h, const Tensor& a,
-                   std::span<const PackedMatrix> b, std::span<const int64_t> offsets);
+// h [M, I] = silu(gate)⊙up, times weights f32 [M] of the rows where they are given, which a task
+// computes while it has them in its cache. The bits are those of matmul_grouped() and
+// silu_mul_forward().
+void matmul_swiglu(const Tensor& gate_up, const Tensor& h, const IndexedRows& a,
+                   std::span<const PackedMatrix> b, std::span<const int64_t> offsets,
+                   const Tensor& weights = {});
+
+// Row index[r] of c f32 [T, N] += row r of a [M, K] times its group's b[g]ᵀ, groups in order: what
+// experts give returns to its tokens without a copy of all rows. index i32 [M] rises inside a
+// group.
+void matmul_scatter(const Tensor& c, const Tensor& index, const Tensor& a,
+                    std::span<const PackedMatrix> b, std::span<const int64_t> offsets);
 
 // Bytes of packed or mapped matrices that the products of this process took, each once a call:
 // what a forward pass has to read at least. For measurements.
@@ -112,7 +130,8 @@ void matmul_weight_gradient(const Tensor& dw, const Tensor& dy, const Tensor& x,
 
 // The same for each group of rows; dw[g] is [N, K]. A group without rows gives zero (or leaves dw
 // alone if accumulate).
-void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy, const Tensor& x,
-                                    std::span<const int64_t> offsets, bool accumulate);
+void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const IndexedRows& dy,
+                                    const IndexedRows& x, std::span<const int64_t> offsets,
+                                    bool accumulate);
 
 }  // namespace minke

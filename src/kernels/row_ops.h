@@ -21,6 +21,7 @@ struct RowOps {
   float (*max)(const float* x, int64_t n);                               // n > 0
   void (*add_scaled)(float* y, const float* x, float a, int64_t n);      // y += a·x
   void (*blend)(float* y, float a, const float* x, float b, int64_t n);  // y = a·y + b·x
+  void (*scale)(float* y, float a, int64_t n);                           // y = a·y
   void (*add_product)(float* y, const float* a, const float* b, float s, int64_t n);  // y += s·a·b
   void (*multiply)(float* y, const float* a, const float* b, float s, int64_t n);     // y = s·a·b
   void (*silu_mul)(float* h, const float* gate, const float* up, int64_t n);  // silu(gate)·up

@@ -81,6 +81,7 @@ TEST_P(RowOpsTest, Elementwise) {
     compare("add_scaled",
             [&](const RowOps& o, float* out) { o.add_scaled(out, x.data(), 0.3f, n); });
     compare("blend", [&](const RowOps& o, float* out) { o.blend(out, 0.7f, x.data(), 0.3f, n); });
+    compare("scale", [&](const RowOps& o, float* out) { o.scale(out, 0.7f, n); });
     compare("add_product",
             [&](const RowOps& o, float* out) { o.add_product(out, x.data(), y.data(), 0.3f, n); });
     compare("multiply",

@@ -27,11 +27,11 @@ void Adapter::join(const Adapter& other) {
   append(b_gradients, other.b_gradients);
 }
 
-void adapters_backward(std::span<const Adapter> adapters, const Tensor& dy, const Tensor& x,
-                       std::span<const int64_t> offsets) {
+void adapters_backward(std::span<const Adapter> adapters, const IndexedRows& dy,
+                       const IndexedRows& x, std::span<const int64_t> offsets) {
   for (const Adapter& adapter : adapters) {
-    const Tensor dy_of_it = dy.slice_last(adapter.begin, adapter.end);
-    const Tensor hidden = adapter.hidden.slice_rows(0, x.rows());
+    const IndexedRows dy_of_it(dy.tensor.slice_last(adapter.begin, adapter.end), dy.index);
+    const Tensor hidden = adapter.hidden.slice_rows(0, x.count());
     matmul_grouped(hidden, x, adapter.down, offsets);
     matmul_weight_gradient_grouped(adapter.b_gradients, dy_of_it, hidden, offsets, true);
     matmul_grouped(hidden, dy_of_it, adapter.up, offsets);

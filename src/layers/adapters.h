@@ -32,8 +32,8 @@ struct Adapter {
 
 // The gradients grow by those of a layer's rows; expert g has rows [offsets[g], offsets[g + 1]). dy
 // [T, out of the joined matrices] and x [T, in] have the dtype of the products.
-void adapters_backward(std::span<const Adapter> adapters, const Tensor& dy, const Tensor& x,
-                       std::span<const int64_t> offsets);
+void adapters_backward(std::span<const Adapter> adapters, const IndexedRows& dy,
+                       const IndexedRows& x, std::span<const int64_t> offsets);
 
 // All adapters of a model: A and B with their gradients, and their packed copies. The arena owns
 // the memory. Not thread-safe; parallel inside.

@@ -89,7 +89,6 @@ Block::Activations Block::allocate_activations(Arena& arena, int64_t tokens,
     saved.ffn_normed = common.ffn_normed;
     if (dense_) saved.dense.h = common.dense.h;
     if (moe_) {
-      saved.moe.x = common.moe.x;
       saved.moe.h = common.moe.h;
       saved.moe.shared.h = common.moe.shared.h;
     }

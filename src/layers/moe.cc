@@ -39,7 +39,7 @@ void join_adapters(std::vector<Adapter>& all, const Linear& expert) {
 }
 
 // y's rows of each expert = x's rows of it times its matrix.
-void experts_forward(const Tensor& y, const Tensor& x,
+void experts_forward(const Tensor& y, const IndexedRows& x,
                      const std::vector<std::vector<PackedMatrix>>& parts,
                      std::span<const int64_t> offsets) {
   int64_t column = 0;
@@ -63,17 +63,10 @@ void read_experts_ahead(const std::vector<std::vector<PackedMatrix>>& parts,
 
 // What the experts' matrices, or their adapters, learn of their rows.
 void experts_gradient(std::span<const Tensor> gradients, std::span<const Adapter> adapters,
-                      const Tensor& dy, const Tensor& x, std::span<const int64_t> offsets) {
+                      const IndexedRows& dy, const IndexedRows& x,
+                      std::span<const int64_t> offsets) {
   if (gradients[0]) matmul_weight_gradient_grouped(gradients, dy, x, offsets, true);
   adapters_backward(adapters, dy, x, offsets);
-}
-
-// dx's rows of each expert = dy's rows of it times its transposed matrix.
-void experts_backward(const Tensor& dx, const Tensor& dy, std::span<const PackedMatrix> experts,
-                      std::span<const int64_t> offsets) {
-  const ProfileScope scope("input gradient", limit_of(dy.dtype),
-                           product_work(dy.rows(), dy.columns(), dx.columns()));
-  matmul_grouped(dx, dy, experts, offsets);
 }
 
 }  // namespace
@@ -109,7 +102,6 @@ Moe::Moe(const LayerBuilder& builder, const std::string& prefix)
 Moe::Activations Moe::allocate_recomputed(Arena& arena, int64_t tokens) const {
   const int64_t rows = tokens * options_.top_k;
   Activations common;
-  common.x = arena.allocate(compute_, {rows, hidden_});
   common.h = arena.allocate(compute_, {rows, width_});
   if (has_shared_) common.shared.h = arena.allocate(compute_, {tokens, shared_.width()});
   return common;
@@ -123,12 +115,8 @@ Moe::Activations Moe::allocate_activations(Arena& arena, int64_t tokens) const {
   saved.weights = arena.allocate(DType::f32, {tokens, options_.top_k});
   saved.route = allocate_route(arena, tokens, options_.top_k, experts_);
   saved.gate_up = arena.allocate(compute_, {rows, 2 * width_});
-  saved.out = arena.allocate(compute_, {rows, hidden_});
   if (has_shared_) saved.shared = shared_.allocate_activations(arena, tokens);
-  if (!recompute_) {
-    saved.x = arena.allocate(compute_, {rows, hidden_});
-    saved.h = arena.allocate(compute_, {rows, width_});
-  }
+  if (!recompute_) saved.h = arena.allocate(compute_, {rows, width_});
   return saved;
 }
 
@@ -142,9 +130,9 @@ Moe::Scratch Moe::allocate_scratch(Arena& arena, int64_t tokens) const {
   const int64_t rows = tokens * options_.top_k;
   Scratch scratch = allocate_forward_scratch(arena, tokens);
   scratch.normed_f32 = arena.allocate(DType::f32, {tokens, hidden_});
-  scratch.dout = arena.allocate(compute_, {rows, hidden_});
   scratch.dh = arena.allocate(compute_, {rows, width_});
   scratch.dgate_up = arena.allocate(compute_, {rows, 2 * width_});
+  scratch.dweight_of_row = arena.allocate(DType::f32, {rows});
   scratch.dweights = arena.allocate(DType::f32, {tokens, options_.top_k});
   scratch.dscores = arena.allocate(DType::f32, {tokens, experts_});
   scratch.dlogits = arena.allocate(DType::f32, {tokens, experts_});
@@ -166,21 +154,21 @@ void Moe::forward(const Tensor& y, const Tensor& normed, Activations& saved,
   const ProfilePart part("experts");
   linear_forward(scratch.logits, normed, gate_);
   gate_forward(saved.scores, saved.indices, saved.weights, scratch.logits, bias_, options_);
-  route_tokens(saved.route, saved.indices);
+  route_tokens(saved.route, saved.indices, saved.weights);
   // Where all is in memory, asking would cost more than a tenth of a token's time.
   if (gate_up_forward_[0][0].is_mapped() && has_read_from_disk()) {
     read_experts_ahead(gate_up_forward_, saved.route.offsets);
     read_experts_ahead(down_forward_, saved.route.offsets);
   }
-  gather_rows(saved.x, normed, saved.route);
+  const auto& [token_of_row, weight_of_row, row_of_slot, offsets] = saved.route;
+  const IndexedRows x(normed, token_of_row);
   if (gate_up_forward_.size() == 1) {
-    matmul_swiglu(saved.gate_up, saved.h, saved.x, gate_up_forward_[0], saved.route.offsets);
+    matmul_swiglu(saved.gate_up, saved.h, x, gate_up_forward_[0], offsets, weight_of_row);
   } else {
-    experts_forward(saved.gate_up, saved.x, gate_up_forward_, saved.route.offsets);
-    silu_mul_forward(saved.h, saved.gate_up);
+    experts_forward(saved.gate_up, x, gate_up_forward_, offsets);
+    silu_mul_forward(saved.h, saved.gate_up, weight_of_row);
   }
-  experts_forward(saved.out, saved.h, down_forward_, saved.route.offsets);
-  combine_rows(y, saved.out, saved.weights, saved.route);
+  matmul_scatter(y, token_of_row, saved.h, down_forward_[0], offsets);
   if (has_shared_) shared_.forward(y, normed, saved.shared);
 }
 
@@ -189,21 +177,28 @@ double Moe::backward(const Tensor& dnormed, const Tensor& dy, const Tensor& norm
                      std::span<const int64_t> bounds, double balance_alpha,
                      double gradient_scale) const {
   const ProfilePart part("experts");
-  const auto& offsets = saved.route.offsets;
-  if (recompute_) {
-    gather_rows(saved.x, normed, saved.route);
-    silu_mul_forward(saved.h, saved.gate_up);
+  const auto& [token_of_row, weight_of_row, row_of_slot, offsets] = saved.route;
+  if (recompute_) silu_mul_forward(saved.h, saved.gate_up, weight_of_row);
+  // y's rows += h·W_downᵀ; h = w·silu(gate)⊙up; [gate; up] = x·W_guᵀ; x = rows of normed.
+  const IndexedRows dout(dy, token_of_row), x(normed, token_of_row);
+  const auto product_scope = [&](const Tensor& of_rows) {
+    return ProfileScope("input gradient", limit_of(of_rows.dtype),
+                        product_work(of_rows.rows(), of_rows.columns(), hidden_));
+  };
+  experts_gradient(down_gradients_, down_adapters_, dout, saved.h, offsets);
+  {
+    const ProfileScope scope = product_scope(scratch.dh);
+    matmul_grouped(scratch.dh, dout, down_backward_, offsets);
   }
-  // y = Σ_k w_k·out_k; out = h·W_downᵀ; h = silu(gate)⊙up; [gate; up] = x·W_guᵀ; x = rows of
-  // normed.
-  combine_rows_backward(scratch.dout, scratch.dweights, dy, saved.out, saved.weights, saved.route);
-  experts_gradient(down_gradients_, down_adapters_, scratch.dout, saved.h, offsets);
-  experts_backward(scratch.dh, scratch.dout, down_backward_, offsets);
-  silu_mul_backward(scratch.dgate_up, scratch.dh, saved.gate_up);
-  experts_gradient(gate_up_gradients_, gate_up_adapters_, scratch.dgate_up, saved.x, offsets);
-  const Tensor& dx = scratch.dout;  // its rows are not needed any more
-  experts_backward(dx, scratch.dgate_up, gate_up_backward_, offsets);
-  gather_rows_backward(dnormed, dx, saved.route, false);
+  silu_mul_backward(scratch.dgate_up, scratch.dh, saved.gate_up, weight_of_row,
+                    scratch.dweight_of_row);
+  slots_from_rows(scratch.dweights, scratch.dweight_of_row, saved.route);
+  experts_gradient(gate_up_gradients_, gate_up_adapters_, scratch.dgate_up, x, offsets);
+  clear(dnormed);
+  {
+    const ProfileScope scope = product_scope(scratch.dgate_up);
+    matmul_scatter(dnormed, token_of_row, scratch.dgate_up, gate_up_backward_, offsets);
+  }
 
   // The gate sees the experts' weights and the balance loss.
   const double loss = balance_alpha > 0 ? balance_loss(scratch.dscores, saved.scores, saved.indices,

@@ -1,7 +1,7 @@
 #pragma once
 // DeepSeekMoE (DeepSeekMoE report; V3 report, section 2.1.2): shared experts that every token uses
-// and routed experts that the gate chooses, y = shared(x) + Σ_k w_k·expert_k(x). No token is
-// dropped.
+// and routed experts that the gate chooses, y = shared(x) + Σ_k w_k·expert_k(x), with the weight at
+// the experts' hidden values: w·expert(x) = W_down·(w·silu(W_gate·x)⊙W_up·x). No token is dropped.
 
 #include <string>
 #include <vector>
@@ -17,21 +17,22 @@ GateOptions gate_options(const ModelConfig& config);
 
 class Moe {
  public:
-  // R = T·top_k rows, sorted by expert.
+  // R = T·top_k rows, sorted by expert. Only what is I wide is kept of each row: products take
+  // their input from the tokens' rows and add to the tokens' rows.
   struct Activations {
     Tensor scores;   // f32 [T, E]
     Tensor indices;  // i32 [T, K]
     Tensor weights;  // f32 [T, K]
     ExpertRoute route;
     Tensor gate_up;  // [R, 2·I]
-    Tensor out;      // [R, hidden]
-    Tensor x, h;     // [R, hidden], [R, I]; with recomputation the caller gives them for all layers
+    Tensor h;        // [R, I], weighted; with recomputation the caller gives it for all layers
     Ffn::Activations shared;
   };
   // What one layer's forward or backward needs for its own time.
   struct Scratch {
     Tensor normed_f32, logits;          // f32 [T, hidden], [T, E]
-    Tensor dout, dh, dgate_up;          // [R, ...]
+    Tensor dh, dgate_up;                // [R, I], [R, 2·I]
+    Tensor dweight_of_row;              // f32 [R]
     Tensor dweights, dscores, dlogits;  // f32 [T, K], [T, E], [T, E]
     Ffn::Scratch shared;
   };
@@ -40,7 +41,7 @@ class Moe {
   Moe(const LayerBuilder& builder, const std::string& prefix);
 
   Activations allocate_activations(Arena& arena, int64_t tokens) const;
-  // x, h and the shared experts' h, for all layers.
+  // h and the shared experts' h, for all layers.
   Activations allocate_recomputed(Arena& arena, int64_t tokens) const;
   Scratch allocate_scratch(Arena& arena, int64_t tokens) const;
   // What forward() needs of it.

@@ -92,7 +92,6 @@ class Activations {
   }
 
   void add_recomputed_moe() {
-    sum_.add(compute_, rows() * c_.hidden_size);
     sum_.add(compute_, rows() * c_.moe_intermediate_size);
     if (shared_width()) sum_.add(compute_, tokens_ * shared_width());
   }
@@ -119,8 +118,7 @@ class Activations {
   void add_moe_scratch() {
     sum_.add(f32, tokens_ * c_.hidden_size);
     sum_.add(f32, tokens_ * c_.n_routed_experts, 3);
-    sum_.add(f32, rows());
-    sum_.add(compute_, rows() * c_.hidden_size);
+    sum_.add(f32, rows(), 2);
     sum_.add(compute_, rows() * c_.moe_intermediate_size);
     sum_.add(compute_, rows() * 2 * c_.moe_intermediate_size);
     if (shared_width()) {
@@ -146,9 +144,8 @@ class Activations {
 
   void add_moe() {
     sum_.add(f32, tokens_ * c_.n_routed_experts);
-    sum_.add(f32, rows(), 4);  // indices, weights, and the route there and back
+    sum_.add(f32, rows(), 5);  // indices, weights, and the route: tokens, weights, and back
     sum_.add(compute_, rows() * 2 * c_.moe_intermediate_size);
-    sum_.add(compute_, rows() * c_.hidden_size);
     if (shared_width()) sum_.add(compute_, tokens_ * 2 * shared_width());
     if (!recompute_) add_recomputed_moe();
   }

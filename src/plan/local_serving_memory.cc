@@ -54,13 +54,12 @@ class Scratch {
            element_ * std::max(expanded, absorbed);
   }
 
-  // The gate's logits and scores, the route, and each chosen expert's input, hidden values and
-  // output.
+  // The gate's logits and scores, the route, and each chosen expert's hidden values.
   int64_t experts() const {
     const int64_t chosen = rows_ * c_.num_experts_per_tok, width = c_.moe_intermediate_size;
     const int64_t shared = c_.n_shared_experts * width;
-    return f32 * (rows_ * 2 * c_.n_routed_experts + 4 * chosen) +
-           element_ * (chosen * (3 * width + 2 * c_.hidden_size) + rows_ * 3 * shared);
+    return f32 * (rows_ * 2 * c_.n_routed_experts + 5 * chosen) +
+           element_ * (chosen * 3 * width + rows_ * 3 * shared);
   }
 
   const ModelConfig& c_;

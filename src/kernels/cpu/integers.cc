@@ -8,6 +8,7 @@
 #include "base/threads.h"
 #include "kernels/cpu/features.h"
 #include "kernels/cpu/panels.h"
+#include "kernels/cpu/scatter.h"
 #include "kernels/cpu/swiglu.h"
 #include "kernels/isa.h"
 
@@ -52,11 +53,11 @@ RoundedRows part_of(RoundedRows rows, int64_t row, int64_t group) {
   return rows;
 }
 
-// All rows of all a, rounded, in scratch memory of the calling thread.
-RoundedRows round_all(const IntegerKernels& k, std::span<const Tensor> a, Packing packing,
-                      std::span<const int64_t> begin) {
+// Rows rounded, in scratch memory of the calling thread; row_of(r) is where row r lies.
+template <typename RowOf>
+RoundedRows round_all(const IntegerKernels& k, int64_t rows, int64_t inner, DType dtype,
+                      Packing packing, const RowOf& row_of) {
   const IntegerScheme scheme = integer_scheme(packing);
-  const int64_t rows = begin.back(), inner = a[0].columns();
   RoundedRows out{};
   out.inner = inner;
   out.groups = inner / integer_group;
@@ -67,10 +68,8 @@ RoundedRows round_all(const IntegerKernels& k, std::span<const Tensor> a, Packin
   out.start = reinterpret_cast<int32_t*>(out.scale + rows * out.groups);
   out.sum = reinterpret_cast<float*>(out.start + rows * out.parts);
   const auto round = [&](int64_t first, int64_t last) {
-    for (int64_t row = first; row < last; ++row) {
-      const int64_t i = std::upper_bound(begin.begin(), begin.end(), row) - begin.begin() - 1;
-      k.round_row(part_of(out, row, 0), at(a[i], row - begin[i], 0), a[i].dtype, scheme.zero);
-    }
+    for (int64_t row = first; row < last; ++row)
+      k.round_row(part_of(out, row, 0), row_of(row), dtype, scheme.zero);
   };
   if (rows * inner < (1 << 16))
     round(0, rows);
@@ -169,51 +168,85 @@ void multiply_in_blocks(const IntegerKernels& k, Packing packing, PackedProduct 
   }
 }
 
+// Rows of a that a task takes at most.
+constexpr int64_t tile_rows = 192;
+
+// Columns of b that a task takes at most. Few rows are bound by memory: long runs of it, above all
+// where nothing was arranged for them.
+int64_t tile_columns(const PackedMatrix& b, int64_t rows) {
+  if (rows > few_rows) return 256;
+  const int64_t run_bytes = b.is_mapped() && stored_kernels() ? 1 << 20 : 1 << 17;
+  const int64_t panel = panel_bytes(integer_scheme(b.packing), b.inner);
+  return std::max<int64_t>(1, run_bytes / std::max<int64_t>(panel, 1)) * panel_width;
+}
+
+// Rounded rows times b's rows [column, column + columns) into those columns of c, whose first row
+// is the first of them.
+void multiply_tile(const RoundedRows& a, const PackedMatrix& b, bool accumulate, const Tensor& c,
+                   int64_t c_row, int64_t c_column, int64_t rows, int64_t column, int64_t columns) {
+  const SumTile tile(kernels(), c, c_row, c_column, rows, columns, accumulate);
+  PackedProduct t{};
+  t.rows = rows;
+  t.panels = round_up(columns, panel_width) / panel_width;
+  t.groups = b.inner / integer_group;
+  t.a = a;
+  t.b_panel = panel_bytes(integer_scheme(b.packing), b.inner);
+  t.c = tile.sums;
+  t.c_row = tile.stride;
+  t.load = accumulate;
+  const StoredKernels* const stored =
+      b.is_mapped() && rows <= few_rows ? stored_kernels() : nullptr;
+  if (stored) {
+    multiply_mapped(*stored, b, column, column + columns, t);
+  } else {
+    t.b = panels_of(b, t.b_panel, column, column + columns);
+    multiply_in_blocks(integer_kernels(), b.packing, t);
+  }
+  tile.finish();
+}
+
+int64_t bytes_of(const PackedMatrix& b) {
+  return b.rows / panel_width * panel_bytes(integer_scheme(b.packing), b.inner);
+}
+
 }  // namespace
 
-void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
-                     std::span<const PackedMatrix> b, bool accumulate, std::span<const Tensor> h) {
-  const IntegerKernels& k = integer_kernels();
-  const StoredKernels* const stored = stored_kernels();
-  const Packing packing = b[0].packing;
-  const int64_t inner = b[0].inner, columns = b[0].rows, halves = h.empty() ? 1 : 2;
-  const int64_t panel = panel_bytes(integer_scheme(packing), inner);
+void matmul_integers(const Products& p) {
+  const PackedMatrix& b = p.b[0];
   std::vector<int64_t> rows, begin = {0};
-  for (const Tensor& result : c) {
+  for (const Tensor& result : p.c) {
     rows.push_back(result.rows());
     begin.push_back(begin.back() + result.rows());
   }
   if (begin.back() == 0) return;
-  const RoundedRows rounded = round_all(k, a, packing, begin);
-  // Few rows are bound by memory: long runs of it, above all where nothing was arranged for them.
-  const int64_t run_bytes = b[0].is_mapped() && stored ? 1 << 20 : 1 << 17;
-  const bool few = *std::max_element(rows.begin(), rows.end()) <= few_rows;
-  const int64_t tile_columns =
-      few ? std::max<int64_t>(1, run_bytes / std::max<int64_t>(panel, 1)) * panel_width : 256;
-  const Tiling tiling(rows, columns / halves, 192, tile_columns / halves);
-  const auto task = [&](int64_t i, int64_t row, int64_t row_end, int64_t column,
-                        int64_t column_end) {
-    const SumTile tile(kernels(), c[i], row, column, row_end - row, column_end - column,
-                       accumulate);
-    PackedProduct t{};
-    t.rows = row_end - row;
-    t.panels = round_up(column_end - column, panel_width) / panel_width;
-    t.groups = inner / integer_group;
-    t.a = part_of(rounded, begin[i] + row, 0);
-    t.b_panel = panel;
-    t.c = tile.sums;
-    t.c_row = tile.stride;
-    t.load = accumulate;
-    if (b[i].is_mapped() && t.rows <= few_rows && stored) {
-      multiply_mapped(*stored, b[i], column, column_end, t);
-    } else {
-      t.b = panels_of(b[i], panel, column, column_end);
-      multiply_in_blocks(k, packing, t);
-    }
-    tile.finish();
+  const auto row_of = [&](int64_t row) {
+    const int64_t i = std::upper_bound(begin.begin(), begin.end(), row) - begin.begin() - 1;
+    return at(p.a[i], p.index.empty() ? row - begin[i] : p.index[i][row - begin[i]], 0);
   };
-  const int64_t bytes = static_cast<int64_t>(b.size()) * columns / panel_width * panel;
-  run_tiles(tiling, begin.back() * inner * columns, bytes, c, h, task);
+  const RoundedRows rounded =
+      round_all(integer_kernels(), begin.back(), b.inner, p.a[0].dtype, b.packing, row_of);
+  const int64_t most = *std::max_element(rows.begin(), rows.end()), halves = p.h.empty() ? 1 : 2;
+  const Tiling tiling(rows, b.rows / halves, tile_rows, tile_columns(b, most) / halves);
+  run_tiles(tiling, begin.back() * b.inner * b.rows, static_cast<int64_t>(p.b.size()) * bytes_of(b),
+            p, [&](int64_t i, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
+              multiply_tile(part_of(rounded, begin[i] + row, 0), p.b[i], p.accumulate, p.c[i], row,
+                            column, row_end - row, column, column_end - column);
+            });
+}
+
+void scatter_integers(const Tensor& c, const int32_t* index, const Tensor& a,
+                      std::span<const PackedMatrix> b, std::span<const int64_t> offsets) {
+  const int64_t rows = offsets.back() - offsets.front(), inner = b[0].inner;
+  const RoundedRows rounded =
+      round_all(integer_kernels(), rows, inner, a.dtype, b[0].packing,
+                [&](int64_t row) { return at(a, offsets.front() + row, 0); });
+  Scatter(c, index, offsets, tile_rows, tile_columns(b[0], most_rows(offsets)))
+      .run(rows * inner * b[0].rows, bytes_of(b[0]),
+           [&](int64_t g, int64_t row, int64_t row_end, int64_t column, int64_t column_end,
+               const Tensor& sums) {
+             multiply_tile(part_of(rounded, row - offsets.front(), 0), b[g], false, sums, 0, 0,
+                           row_end - row, column, column_end - column);
+           });
 }
 
 }  // namespace minke::cpu

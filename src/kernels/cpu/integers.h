@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/matmul.h"
 #include "kernels/packed.h"
 #include "tensor/tensor.h"
 
@@ -68,8 +69,9 @@ void pack_integers(const PackedMatrix& packed, const StoredMatrix& matrix, int64
 // The panels of a mapped matrix's rows [begin, end), begin a multiple of 16; by the calling thread.
 void pack_mapped_panels(const PackedMatrix& mapped, int64_t begin, int64_t end, char* out);
 
-// Products of checked arguments, all of one packing; as matmul_batched() of kernels/matmul.h.
-void matmul_integers(std::span<const Tensor> c, std::span<const Tensor> a,
-                     std::span<const PackedMatrix> b, bool accumulate, std::span<const Tensor> h);
+// Products of checked arguments, all of one packing; as those of cpu/matmul.h.
+void matmul_integers(const Products& products);
+void scatter_integers(const Tensor& c, const int32_t* index, const Tensor& a,
+                      std::span<const PackedMatrix> b, std::span<const int64_t> offsets);
 
 }  // namespace minke::cpu

@@ -9,6 +9,7 @@
 #include "kernels/blocks.h"
 #include "kernels/cpu/integers.h"
 #include "kernels/cpu/panels.h"
+#include "kernels/cpu/scatter.h"
 #include "kernels/cpu/swiglu.h"
 
 namespace minke::cpu {
@@ -83,19 +84,23 @@ class Destination {
   float* sums_ = nullptr;
 };
 
-// Rows of a as the left operand: as they lie where dtype and length allow, otherwise a padded copy.
-void left_from_rows(const Arithmetic& math, Product& product, const Tensor& a, int64_t row,
-                    int64_t inner_begin, int64_t rows, int64_t inner) {
+// Rows of a as the left operand: as they lie where dtype, length and index allow, otherwise a
+// padded copy.
+void left_from_rows(const Arithmetic& math, Product& product, const Tensor& a, const int32_t* index,
+                    int64_t row, int64_t inner_begin, int64_t rows, int64_t inner) {
   product.rows = rows;
   product.steps = math.steps(inner);
-  product.a = at(a, row, inner_begin);
-  product.a_row = row_bytes(a);
   product.a_step = 4;
-  if (a.dtype == math.dtype && inner % math.unit == 0) return;
+  if (a.dtype == math.dtype && inner % math.unit == 0 && (!index || rows == 1)) {
+    product.a = at(a, index ? index[row] : row, inner_begin);
+    product.a_row = row_bytes(a);
+    return;
+  }
   const int64_t bytes = math.bytes(math.padded(inner));
   char* copy = scratch(left_slot, rows * bytes);
   for (int64_t r = 0; r < rows; ++r) {
-    convert_row(math.k, copy + r * bytes, math.dtype, at(a, row + r, inner_begin), a.dtype, inner);
+    const int64_t from = index ? index[row + r] : row + r;
+    convert_row(math.k, copy + r * bytes, math.dtype, at(a, from, inner_begin), a.dtype, inner);
     std::memset(copy + r * bytes + math.bytes(inner), 0, bytes - math.bytes(inner));
   }
   product.a = copy;
@@ -243,43 +248,82 @@ void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t i
   });
 }
 
-void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
-                    std::span<const PackedMatrix> b, bool accumulate, std::span<const Tensor> h) {
-  if (b.empty()) return;
-  if (is_integer(b[0].packing)) return matmul_integers(c, a, b, accumulate, h);
-  const Arithmetic math(b[0].storage.dtype);
-  const int64_t inner = b[0].inner, halves = h.empty() ? 1 : 2;
-  const int64_t block = piece(inner, block_bytes / math.element, 32);
-  std::vector<int64_t> product_rows;
-  for (const Tensor& result : c) product_rows.push_back(result.rows());
-  // Panels of a mapped matrix that few rows use once stay in the second cache.
-  const bool few = *std::max_element(product_rows.begin(), product_rows.end()) <= few_rows;
-  const Tiling tiling(product_rows, b[0].rows / halves, 96,
-                      (few && b[0].is_mapped() ? 64 : 256) / halves);
-  const auto tile = [&](int64_t i, int64_t row, int64_t row_end, int64_t column,
-                        int64_t column_end) {
-    const int64_t panel = math.bytes(panel_elements(b[i])), rows = row_end - row;
-    const char* panels = panels_of(math, b[i], column, column_end);
-    Destination sums(math.k, c[i], row, column, rows, column_end - column, accumulate,
-                     inner <= block);
+namespace {
+
+// Rows of a, and columns of b, that a task of a plain product takes at most.
+constexpr int64_t tile_rows = 96, tile_columns = 256;
+
+// Rows [row, row + rows) of a times b's rows [column, column + columns) into those columns of sums,
+// whose first row is the first of them.
+struct TileProduct {
+  const Arithmetic& math;
+  const Tensor& a;
+  const int32_t* index;
+  const PackedMatrix& b;
+  bool accumulate;
+
+  void operator()(const Tensor& c, int64_t c_row, int64_t c_column, int64_t row, int64_t rows,
+                  int64_t column, int64_t columns) const {
+    const int64_t inner = b.inner, block = piece(inner, block_bytes / math.element, 32);
+    const char* panels = panels_of(math, b, column, column + columns);
+    Destination sums(math.k, c, c_row, c_column, rows, columns, accumulate, inner <= block);
     for (int64_t k = 0; k < inner; k += block) {
       Product product{};
-      left_from_rows(math, product, a[i], row, k, rows, std::min(block, inner - k));
+      left_from_rows(math, product, a, index, row, k, rows, std::min(block, inner - k));
       product.b = panels + k / math.per_step * 64;
-      product.b_panel = panel;
+      product.b_panel = math.bytes(panel_elements(b));
       sums.add(math, product);
     }
     sums.finish();
-  };
+  }
+};
+
+}  // namespace
+
+void matmul_batched(const Products& p) {
+  if (p.b.empty()) return;
+  if (is_integer(p.b[0].packing)) return matmul_integers(p);
+  const Arithmetic math(p.b[0].storage.dtype);
+  std::vector<int64_t> product_rows;
+  for (const Tensor& result : p.c) product_rows.push_back(result.rows());
+  // Panels of a mapped matrix that few rows use once stay in the second cache; rows that an index
+  // names are copied for each tile, which pays when it is wide.
+  const bool few = *std::max_element(product_rows.begin(), product_rows.end()) <= few_rows;
+  const int64_t width = few && p.b[0].is_mapped() ? 64 : tile_columns * (p.index.empty() ? 1 : 4);
+  const int64_t halves = p.h.empty() ? 1 : 2;
+  const Tiling tiling(product_rows, p.b[0].rows / halves, tile_rows, width / halves);
   const int64_t rows_in_all = std::accumulate(product_rows.begin(), product_rows.end(), int64_t{0});
-  const int64_t elements = b[0].rows * inner;
+  const int64_t elements = p.b[0].rows * p.b[0].inner;
   run_tiles(tiling, rows_in_all * elements,
-            static_cast<int64_t>(b.size()) * elements * math.element, c, h, tile);
+            static_cast<int64_t>(p.b.size()) * elements * math.element, p,
+            [&](int64_t i, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
+              const int32_t* index = p.index.empty() ? nullptr : p.index[i];
+              TileProduct{math, p.a[i], index, p.b[i], p.accumulate}(
+                  p.c[i], row, column, row, row_end - row, column, column_end - column);
+            });
 }
 
-void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy, const Tensor& x,
-                                    std::span<const int64_t> offsets, bool accumulate) {
+void matmul_scatter(const Tensor& c, const int32_t* index, const Tensor& a,
+                    std::span<const PackedMatrix> b, std::span<const int64_t> offsets) {
+  if (b.empty() || offsets.front() == offsets.back()) return;
+  if (is_integer(b[0].packing)) return scatter_integers(c, index, a, b, offsets);
+  const Arithmetic math(b[0].storage.dtype);
+  const int64_t elements = b[0].rows * b[0].inner;
+  const int64_t width = b[0].is_mapped() && most_rows(offsets) <= few_rows ? 64 : tile_columns;
+  Scatter(c, index, offsets, tile_rows, width)
+      .run((offsets.back() - offsets.front()) * elements, elements * math.element,
+           [&](int64_t g, int64_t row, int64_t row_end, int64_t column, int64_t column_end,
+               const Tensor& sums) {
+             TileProduct{math, a, nullptr, b[g], false}(sums, 0, 0, row, row_end - row, column,
+                                                        column_end - column);
+           });
+}
+
+void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const IndexedRows& dy_rows,
+                                    const IndexedRows& x_rows, std::span<const int64_t> offsets,
+                                    bool accumulate) {
   if (dw.empty()) return;
+  const Tensor &dy = dy_rows.tensor, &x = x_rows.tensor;
   const Arithmetic math = Arithmetic::of_rows(dy.dtype);
   const int64_t block = 1024 / math.element;  // tokens
   const std::vector<int64_t> group_rows(dw.size(), dy.columns());
@@ -287,6 +331,11 @@ void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy
   const int64_t operations =
       (offsets.back() - offsets.front()) * dy.columns() * x.columns() +
       (accumulate ? 0 : static_cast<int64_t>(dw.size()) * dy.columns() * x.columns());
+  // Where a block of rows begins, and the index that counts from there.
+  const auto rows_from = [](const IndexedRows& rows, int64_t row, int64_t column) {
+    const int32_t* index = rows.index ? rows.index.as<int32_t>() + row : nullptr;
+    return std::pair(at(rows.tensor, index ? 0 : row, column), index);
+  };
   tiling.run(
       operations, 0,
       [&](int64_t g, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
@@ -296,11 +345,12 @@ void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy
         for (int64_t t = 0; t < tokens; t += block) {
           const int64_t count = std::min(block, tokens - t), token = offsets[g] + t;
           Product product{};
+          const auto [dy_at, dy_index] = rows_from(dy_rows, token, row);
           char* left = scratch(left_slot, left_bytes(math, block, rows));
-          left_from_columns(math, product, left, at(dy, token, row), row_bytes(dy), count, rows);
+          left_from_columns(math, product, left, dy_at, row_bytes(dy), count, rows, dy_index);
+          const auto [x_at, x_index] = rows_from(x_rows, token, column);
           char* right = scratch(right_slot, right_bytes(math, block, columns));
-          right_from_columns(math, product, right, at(x, token, column), row_bytes(x), count,
-                             columns);
+          right_from_columns(math, product, right, x_at, row_bytes(x), count, columns, x_index);
           tile.add(math, product);
         }
         tile.finish();

@@ -59,9 +59,11 @@ void panels_from_rows(const Arithmetic& math, char* out, int64_t out_panel, cons
 }
 
 void panels_from_columns(const Arithmetic& math, char* out, int64_t out_panel, int64_t step_bytes,
-                         const char* in, int64_t in_row, int64_t inner, int64_t columns) {
+                         const char* in, int64_t in_row, int64_t inner, int64_t columns,
+                         const int32_t* index) {
+  const auto row_of = [&](int64_t i) { return in + (index ? index[i] : i) * in_row; };
   for (int64_t i = 0; i < inner; i += math.per_step, out += step_bytes) {
-    const char* row = in + i * in_row;
+    const char* row = row_of(i);
     if (math.row_dtype == DType::f32) {
       copy_to_panels(out, out_panel, row, columns);
       continue;
@@ -70,7 +72,7 @@ void panels_from_columns(const Arithmetic& math, char* out, int64_t out_panel, i
       math.k.widen(out, out_panel, reinterpret_cast<const uint16_t*>(row), columns);
       continue;
     }
-    const char* next = i + 1 < inner ? row + in_row : nullptr;
+    const char* next = i + 1 < inner ? row_of(i + 1) : nullptr;
     math.k.interleave(out, out_panel, reinterpret_cast<const uint16_t*>(row),
                       reinterpret_cast<const uint16_t*>(next), columns);
   }
@@ -81,12 +83,12 @@ int64_t left_bytes(const Arithmetic& math, int64_t inner, int64_t rows) {
 }
 
 void left_from_columns(const Arithmetic& math, Product& product, char* out, const char* in,
-                       int64_t in_row, int64_t inner, int64_t rows) {
+                       int64_t in_row, int64_t inner, int64_t rows, const int32_t* index) {
   const bool turn = math.dtype == DType::bf16 && math.k.bf16_rows_contiguous;
   const int64_t steps = math.steps(inner), words = round_up(rows, panel_width);
   char* steps_first = turn ? scratch(0, steps * words * 4) : out;
   const int64_t filled = (inner + math.per_step - 1) / math.per_step;
-  panels_from_columns(math, steps_first, 64, words * 4, in, in_row, inner, rows);
+  panels_from_columns(math, steps_first, 64, words * 4, in, in_row, inner, rows, index);
   std::memset(steps_first + filled * words * 4, 0, (steps - filled) * words * 4);
   if (turn) math.k.transpose(out, steps * 4, steps_first, words * 4, steps, words);
   product.a = out;
@@ -110,10 +112,10 @@ int64_t right_bytes(const Arithmetic& math, int64_t inner, int64_t columns) {
 }
 
 void right_from_columns(const Arithmetic& math, Product& product, char* out, const char* in,
-                        int64_t in_row, int64_t inner, int64_t columns) {
+                        int64_t in_row, int64_t inner, int64_t columns, const int32_t* index) {
   const int64_t panel = right_panel_bytes(math, inner), used = math.steps(inner) * 64;
   const int64_t filled = (inner + math.per_step - 1) / math.per_step * 64;
-  panels_from_columns(math, out, panel, 64, in, in_row, inner, columns);
+  panels_from_columns(math, out, panel, 64, in, in_row, inner, columns, index);
   product.b = out;
   product.b_panel = panel;
   product.panels = round_up(columns, panel_width) / panel_width;

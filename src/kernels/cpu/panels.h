@@ -41,9 +41,11 @@ void panels_from_rows(const Arithmetic& math, char* out, int64_t out_panel, cons
                       int64_t in_row, int64_t rows, int64_t inner);
 
 // Panels from row-major columns [inner, columns]: column c of it is column c of the product. A step
-// of a panel takes step_bytes (64 in a packed matrix).
+// of a panel takes step_bytes (64 in a packed matrix). With an index, row i is row index[i] of
+// `in`.
 void panels_from_columns(const Arithmetic& math, char* out, int64_t out_panel, int64_t step_bytes,
-                         const char* in, int64_t in_row, int64_t inner, int64_t columns);
+                         const char* in, int64_t in_row, int64_t inner, int64_t columns,
+                         const int32_t* index = nullptr);
 
 // Bytes that left_from_columns() needs.
 int64_t left_bytes(const Arithmetic& math, int64_t inner, int64_t rows);
@@ -51,12 +53,13 @@ int64_t left_bytes(const Arithmetic& math, int64_t inner, int64_t rows);
 // The left operand whose transpose lies row-major in `in` [inner, rows]: fills `out` and sets the
 // product's a, a_row, a_step, rows and steps.
 void left_from_columns(const Arithmetic& math, Product& product, char* out, const char* in,
-                       int64_t in_row, int64_t inner, int64_t rows);
+                       int64_t in_row, int64_t inner, int64_t rows, const int32_t* index = nullptr);
 
 // The same for the right operand, row-major in `in` [inner, columns]: sets b, b_panel and panels.
 int64_t right_bytes(const Arithmetic& math, int64_t inner, int64_t columns);
 void right_from_columns(const Arithmetic& math, Product& product, char* out, const char* in,
-                        int64_t in_row, int64_t inner, int64_t columns);
+                        int64_t in_row, int64_t inner, int64_t columns,
+                        const int32_t* index = nullptr);
 
 // One row of `count` elements in another dtype.
 void convert_row(const Kernels& k, char* out, DType out_dtype, const char* in, DType in_dtype,

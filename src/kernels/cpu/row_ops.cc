@@ -113,6 +113,12 @@ HWY_ATTR void blend(float* y, float a, const float* x, float b, int64_t n) {
       y, n, [=](V old, V v) HWY_ATTR { return hn::MulAdd(of_y, old, hn::Mul(of_x, v)); }, y, x);
 }
 
+HWY_ATTR void scale(float* y, float a, int64_t n) {
+  const V factor = hn::Set(d, a);
+  transform(
+      y, n, [factor](V v) HWY_ATTR { return hn::Mul(factor, v); }, y);
+}
+
 HWY_ATTR void add_product(float* y, const float* a, const float* b, float s, int64_t n) {
   const V factor = hn::Set(d, s);
   transform(
@@ -268,9 +274,22 @@ HWY_ATTR void adamw(float* weight, float* m, float* v, const float* gradient, fl
 }
 
 RowOps table() {
-  return {widen,        narrow,        dot,      max,        add_scaled,
-          blend,        add_product,   multiply, silu_mul,   silu_mul_gradient,
-          rotate_pairs, rotate_halves, sum_exp,  exp_scaled, sigmoid,
+  return {widen,
+          narrow,
+          dot,
+          max,
+          add_scaled,
+          blend,
+          scale,
+          add_product,
+          multiply,
+          silu_mul,
+          silu_mul_gradient,
+          rotate_pairs,
+          rotate_halves,
+          sum_exp,
+          exp_scaled,
+          sigmoid,
           adamw};
 }
 

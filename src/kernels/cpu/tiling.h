@@ -16,6 +16,15 @@ inline int64_t piece(int64_t count, int64_t limit, int64_t unit) {
   return round_up((count + pieces - 1) / pieces, unit);
 }
 
+// Little work, in operations and in bytes to read, is not worth waking threads for.
+template <typename Task>
+void run_tasks(int64_t count, int64_t operations, int64_t bytes, const Task& task) {
+  if (operations < (1 << 19) && bytes < (1 << 17))
+    for (int64_t index = 0; index < count; ++index) task(index);
+  else
+    parallel_for(count, task);
+}
+
 // One call's work: tiles of rows × columns of every group's result. Where they are cut changes no
 // bit, because every element of the result is summed by itself.
 class Tiling {
@@ -34,7 +43,6 @@ class Tiling {
   }
 
   // body(group, row begin, row end, column begin, column end), rows counted inside the group.
-  // Little work, in operations and in bytes to read, is not worth waking threads for.
   template <typename Body>
   void run(int64_t operations, int64_t bytes, const Body& body) const {
     const auto task = [&](int64_t index) {
@@ -45,10 +53,7 @@ class Tiling {
       body(group, j * rows / pieces, (j + 1) * rows / pieces, column,
            std::min(column + tile_columns_, columns_));
     };
-    if (operations < (1 << 19) && bytes < (1 << 17))
-      for (int64_t index = 0; index < begin_.back(); ++index) task(index);
-    else
-      parallel_for(begin_.back(), task);
+    run_tasks(begin_.back(), operations, bytes, task);
   }
 
  private:

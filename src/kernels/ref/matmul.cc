@@ -55,16 +55,25 @@ void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
     (is_integer(b[i].packing) ? matmul_integers : matmul_plain)(c[i], a[i], b[i], accumulate);
 }
 
-void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const Tensor& dy, const Tensor& x,
-                                    std::span<const int64_t> offsets, bool accumulate) {
+namespace {
+
+float element(const IndexedRows& rows, int64_t r, int64_t column) {
+  const int64_t row = rows.index ? rows.index.as<int32_t>()[r] : r;
+  return load(rows.tensor, row * rows.tensor.row_stride() + column);
+}
+
+}  // namespace
+
+void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const IndexedRows& dy,
+                                    const IndexedRows& x, std::span<const int64_t> offsets,
+                                    bool accumulate) {
   for (size_t g = 0; g < dw.size(); ++g)
     for (int64_t n = 0; n < dw[g].rows(); ++n)
       for (int64_t k = 0; k < dw[g].columns(); ++k) {
         const int64_t at = n * dw[g].row_stride() + k;
         double sum = accumulate ? load(dw[g], at) : 0.0;
         for (int64_t m = offsets[g]; m < offsets[g + 1]; ++m)
-          sum += static_cast<double>(load(dy, m * dy.row_stride() + n)) *
-                 load(x, m * x.row_stride() + k);
+          sum += static_cast<double>(element(dy, m, n)) * element(x, m, k);
         store(dw[g], at, static_cast<float>(sum));
       }
 }

@@ -33,6 +33,10 @@ void blend(float* y, float a, const float* x, float b, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = a * y[i] + b * x[i];
 }
 
+void scale(float* y, float a, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] *= a;
+}
+
 void add_product(float* y, const float* a, const float* b, float s, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += s * a[i] * b[i];
 }
@@ -100,10 +104,22 @@ void adamw(float* weight, float* m, float* v, const float* gradient, float gradi
 
 }  // namespace
 
-const RowOps reference_row_ops = {
-    widen,        narrow,        dot,      max,        add_scaled,
-    blend,        add_product,   multiply, silu_mul,   silu_mul_gradient,
-    rotate_pairs, rotate_halves, sum_exp,  exp_scaled, sigmoid,
-    adamw};
+const RowOps reference_row_ops = {widen,
+                                  narrow,
+                                  dot,
+                                  max,
+                                  add_scaled,
+                                  blend,
+                                  scale,
+                                  add_product,
+                                  multiply,
+                                  silu_mul,
+                                  silu_mul_gradient,
+                                  rotate_pairs,
+                                  rotate_halves,
+                                  sum_exp,
+                                  exp_scaled,
+                                  sigmoid,
+                                  adamw};
 
 }  // namespace minke
