@@ -32,7 +32,7 @@ double Ledger::cost() const {
          energy_joules.value_or(0.0) / joules_per_kwh * prices.per_kwh;
 }
 
-LedgerSession::LedgerSession(Ledger before, int64_t last_step)
+LedgerSession::LedgerSession(Ledger before)
     : ledger_(std::move(before)),
       energy_before_(ledger_.energy_joules),
       wall_before_(ledger_.wall_seconds),
@@ -44,7 +44,10 @@ LedgerSession::LedgerSession(Ledger before, int64_t last_step)
   ++ledger_.sessions;
   ledger_.machine = minke::machine().cpu_name;
   ledger_.cores = minke::machine().cores;
-  std::erase_if(ledger_.curve, [&](const LearningPoint& point) { return point.step > last_step; });
+}
+
+void LedgerSession::go_on_after(int64_t step) {
+  std::erase_if(ledger_.curve, [&](const LearningPoint& point) { return point.step > step; });
 }
 
 Ledger& LedgerSession::update() {

@@ -57,13 +57,15 @@ struct Ledger {
   double cost() const;
 };
 
-// Measures one session of a run, in this process, on top of the sessions before it. Not
-// thread-safe.
+// Measures one session of a run, in this process, on top of the sessions before it. Its time begins
+// with its construction. Not thread-safe.
 class LedgerSession {
  public:
-  // `before`: the ledger as the last session left it, or a new one. Points of the curve after
-  // `last_step` are dropped: the run will pass them again.
-  LedgerSession(Ledger before, int64_t last_step);
+  // before: the ledger as the last session left it, or a new one.
+  explicit LedgerSession(Ledger before);
+
+  // Drops the points of the curve after that step: the run will pass them again.
+  void go_on_after(int64_t step);
 
   // Brings times, energy and peak memory up to date and returns the ledger, for the caller to fill
   // in the rest.

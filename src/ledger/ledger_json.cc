@@ -53,6 +53,11 @@ void read_entry(const Json& json, const char* key, const std::string& where, T& 
   if (found == json.end()) fail("{}: {} is missing", where, key);
   if constexpr (std::same_as<T, std::optional<double>>) {
     if (!found->is_null()) read_field(*found, field, where, key, member.emplace());
+  } else if constexpr (std::same_as<T, double>) {
+    if (found->is_null())  // how JSON writes a loss that is not finite
+      member = NAN;
+    else
+      read_field(*found, field, where, key, member);
   } else {
     read_field(*found, field, where, key, member);
   }

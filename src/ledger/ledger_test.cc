@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "base/error.h"
@@ -67,6 +68,17 @@ TEST_F(LedgerTest, ReadsWhatItWrote) {
   EXPECT_EQ(write_ledger(parse_ledger(write_ledger(Ledger()), "x")), write_ledger(Ledger()));
 }
 
+// JSON has no NaN; a run that skips such steps must still find its bill.
+TEST_F(LedgerTest, ReadsALossThatIsNotFinite) {
+  Ledger l = example();
+  l.curve[0].train_loss = NAN;
+  l.curve[1].bits_per_byte = NAN;
+  const Ledger read = parse_ledger(write_ledger(l), "x");
+  EXPECT_TRUE(std::isnan(read.curve[0].train_loss));
+  EXPECT_FALSE(read.curve[1].bits_per_byte);
+  EXPECT_NE(ledger_table(read).find("nan"), std::string::npos);
+}
+
 TEST_F(LedgerTest, RefusesDamagedFiles) {
   EXPECT_THROW(load_ledger(folder_), Error);
   EXPECT_THROW(parse_ledger("", "x"), Error);
@@ -83,7 +95,8 @@ TEST_F(LedgerTest, RefusesDamagedFiles) {
 TEST_F(LedgerTest, SessionsAddToEachOther) {
   Ledger before = example();
   before.energy_joules.reset();
-  LedgerSession session(before, 15);
+  LedgerSession session(before);
+  session.go_on_after(15);
   const Ledger& now = session.update();
   EXPECT_EQ(now.sessions, 2);
   EXPECT_GE(now.wall_seconds, before.wall_seconds);
