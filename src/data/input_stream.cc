@@ -1,6 +1,7 @@
 #include "data/input_stream.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -22,10 +23,15 @@ class InputStream::Decoder {
 
 namespace {
 
+// A corpus is read more than once, which a pipe cannot give; opening one must not wait either.
 int open_file(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) fail("cannot open {}: {}", path.string(), std::strerror(errno));
-  return descriptor;
+  struct stat status {};
+  if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) return descriptor;
+  ::close(descriptor);
+  fail("{} is no file but a pipe or a device, which cannot be read twice; write it to a file first",
+       path.string());
 }
 
 // Plain and gzip files; zlib tells them apart.
