@@ -142,6 +142,8 @@ TEST_F(BadInput, DamagedShards) {
   cut(shard, 100);
   fails("train recipe.toml", 1, "train-00000.bin has");
   fails("data inspect data", 1, "cut short");
+  fails("data inspect data --count 0", 2, "--count");
+  fails("data inspect data --batch -1", 2, "--batch");
   content[200] ^= 1;
   write_file(shard, content);
   fails("train recipe.toml", 1, "checksum is wrong");
