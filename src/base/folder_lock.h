@@ -11,8 +11,8 @@ namespace minke {
 // this one starts hold it too. The system frees it when the last of them ends, however it ends.
 class FolderLock {
  public:
-  // Makes the folder if it is not there; then it goes with the lock if nothing else came into it. An
-  // Error that says by whom it is in use.
+  // Makes the folder if it is not there; then it goes with the lock if nothing else came into it.
+  // An Error that says by whom it is in use.
   FolderLock(const fs::path& folder, std::string who, bool inherited = false);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;

@@ -4,6 +4,7 @@
 namespace minke {
 
 // While one lives, the first of these signals is only noted; a second one ends the program at once.
+// A signal that was ignored before stays ignored.
 // One at a time.
 class StopSignals {
  public:
