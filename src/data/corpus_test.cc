@@ -143,6 +143,16 @@ TEST(Corpus, AFileThatGrowsIsReadInPieces) {
   EXPECT_EQ(bytes, text.size() + 9);
 }
 
+// As pzstd and Hadoop write them.
+TEST(Corpus, ZstandardMayBeginWithAFrameToSkip) {
+  const TestFolder folder("skippable");
+  const std::string skip("\x50\x2A\x4D\x18\x04\0\0\0size", 12);
+  const auto documents =
+      read({folder.write("a.txt.zst", skip + zstd("one ") + skip + zstd("two"))});
+  ASSERT_EQ(documents.size(), 1u);
+  EXPECT_EQ(documents[0].text, "one two");
+}
+
 TEST(Corpus, JsonLinesMayBeLatinOne) {
   const TestFolder folder("latin-lines");
   EXPECT_EQ(read({folder.write("a.jsonl", "{\"text\": \"caf\xE9 is a word\"}\n")})[0].text,

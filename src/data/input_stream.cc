@@ -92,11 +92,13 @@ class ZstdDecoder : public InputStream::Decoder {
                                                                      ZSTD_freeDStream};
 };
 
+// The magic number of a frame, or of one to skip, with which parallel compressors begin.
 bool is_zstd(const fs::path& path) {
   ZlibDecoder file(path);
-  unsigned char magic[4] = {};
-  return file.read(reinterpret_cast<char*>(magic), 4) == 4 && magic[0] == 0x28 &&
-         magic[1] == 0xB5 && magic[2] == 0x2F && magic[3] == 0xFD;
+  uint32_t magic = 0;
+  if (file.read(reinterpret_cast<char*>(&magic), sizeof magic) != sizeof magic) return false;
+  return magic == ZSTD_MAGICNUMBER ||
+         (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
 }
 
 }  // namespace
