@@ -29,11 +29,12 @@ struct LearningPoint {
 struct Ledger {
   std::string name;
   std::string machine;  // the CPU's name
-  int64_t cores = 0;    // granted to the run
+  int64_t cores = 0;    // granted to the last session
   int64_t gpus = 0;
   int64_t sessions = 0;
   bool finished = false;  // the run did all that its recipe asks for
   double wall_seconds = 0.0;
+  double core_seconds = 0.0;      // wall time of each session times its cores
   double training_seconds = 0.0;  // wall time inside training steps: what rates are computed with
   double cpu_seconds = 0.0;
   int64_t steps = 0;
@@ -74,7 +75,7 @@ class LedgerSession {
  private:
   Ledger ledger_;
   std::optional<double> energy_before_;
-  double wall_before_, cpu_before_;
+  double wall_before_, core_before_, cpu_before_;
   double wall_start_, cpu_start_;
   EnergyMeter energy_;
 };

@@ -29,6 +29,7 @@ Ledger example() {
   l.cores = 2;
   l.sessions = 1;
   l.wall_seconds = 7200;
+  l.core_seconds = 14400;
   l.training_seconds = 3600;
   l.cpu_seconds = 12345;
   l.steps = 1000;
@@ -106,6 +107,21 @@ TEST_F(LedgerTest, SessionsAddToEachOther) {
   EXPECT_FALSE(now.energy_joules) << "the first session's energy is not known";
   ASSERT_EQ(now.curve.size(), 1);
   EXPECT_EQ(now.curve[0].step, 10);
+}
+
+// A run that goes on with other cores keeps the bill of the sessions before.
+TEST_F(LedgerTest, EachSessionIsPaidWithItsOwnCores) {
+  Ledger before = example();
+  before.energy_joules.reset();
+  before.cores = 100;
+  before.core_seconds = 720000;
+  LedgerSession session(before);
+  const Ledger& now = session.update();
+  EXPECT_GE(now.cost(), 200 * 0.05);
+  EXPECT_LT(now.cost(), 200 * 0.05 + 0.1);
+  auto json = parse_json(write_ledger(example()), "x");
+  json.erase("core_seconds");  // as older versions wrote it
+  EXPECT_DOUBLE_EQ(parse_ledger(json.dump(), "x").cost(), example().cost());
 }
 
 TEST_F(LedgerTest, EnergyCountersWrap) {
