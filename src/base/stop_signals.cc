@@ -13,20 +13,15 @@ void request(int signal) {
   std::signal(signal, SIG_DFL);
 }
 
-// What a shell has ignored for a job in the background stays so.
-void set_unless_ignored(int signal, void (*handler)(int)) {
-  if (std::signal(signal, handler) == SIG_IGN) std::signal(signal, SIG_IGN);
-}
-
 }  // namespace
 
 StopSignals::StopSignals() {
   stop_requested = 0;
-  for (const int signal : {SIGINT, SIGTERM}) set_unless_ignored(signal, &request);
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, &request);
 }
 
 StopSignals::~StopSignals() {
-  for (const int signal : {SIGINT, SIGTERM}) set_unless_ignored(signal, SIG_DFL);
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, SIG_DFL);
 }
 
 bool StopSignals::requested() const { return stop_requested != 0; }

@@ -4,7 +4,6 @@
 namespace minke {
 
 // While one lives, the first of these signals is only noted; a second one ends the program at once.
-// A signal that was ignored before stays ignored.
 // One at a time.
 class StopSignals {
  public:

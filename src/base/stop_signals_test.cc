@@ -14,16 +14,5 @@ TEST(StopSignals, NotesTheFirst) {
   EXPECT_TRUE(signals.requested());
 }
 
-// As a shell does for its jobs in the background, which Ctrl-C is not meant for.
-TEST(StopSignals, LeavesWhatIsIgnored) {
-  std::signal(SIGINT, SIG_IGN);
-  {
-    const StopSignals signals;
-    std::raise(SIGINT);
-    EXPECT_FALSE(signals.requested());
-  }
-  EXPECT_EQ(std::signal(SIGINT, SIG_DFL), SIG_IGN);
-}
-
 }  // namespace
 }  // namespace minke
