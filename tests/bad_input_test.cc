@@ -142,6 +142,8 @@ TEST_F(BadInput, DamagedShards) {
   cut(shard, 100);
   fails("train recipe.toml", 1, "train-00000.bin has");
   fails("data inspect data", 1, "cut short");
+  fails("data inspect data --count 0", 2, "--count");
+  fails("data inspect data --batch -1", 2, "--batch");
   content[200] ^= 1;
   write_file(shard, content);
   fails("train recipe.toml", 1, "checksum is wrong");
@@ -226,6 +228,10 @@ TEST_F(BadInput, InstructionSetsAndThreads) {
   const Outcome unknown = shell("MINKE_ISA=bogus " + score);
   EXPECT_EQ(unknown.code, 2);
   EXPECT_TRUE(unknown.err.starts_with("error: MINKE_ISA=bogus is not known")) << unknown.err;
+  EXPECT_EQ(shell("MINKE_ISA=bogus $minke bench peak").code, 2);
+  const Outcome slow = shell("MINKE_ISA=portable $minke tokenizer encode tokenizer --text a");
+  EXPECT_EQ(slow.code, 0) << slow.err;
+  EXPECT_NE(slow.err.find("computing with portable code, which is slow"), std::string::npos);
   const Outcome amx = shell("MINKE_ISA=amx " + score);
   const bool has_amx = supported_isas().back() == Isa::amx;
   EXPECT_EQ(amx.code, has_amx ? 0 : 2) << amx.err;

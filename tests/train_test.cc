@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/files.h"
+#include "base/folder_lock.h"
 #include "base/random.h"
 #include "base/threads.h"
 #include "data/prepare.h"
@@ -173,6 +174,38 @@ TEST_F(TrainTest, StoppedAtSevenAndResumedHasTheSameBits) {
     }
 }
 
+// The last micro-batch takes what is left, so a step has its sequences and no others.
+TEST_F(TrainTest, ABatchNeedNotBeWholeMicroBatches) {
+  const auto group = make_local_group();
+  const auto step = [&](const std::string& micro_batch) {
+    Trainer trainer(
+        config("parts", {"compute=f32", "batch.sequences=3", "batch.micro_batch=" + micro_batch}),
+        *group);
+    const StepReport report = trainer.step();
+    EXPECT_EQ(trainer.position().sequences, 3);
+    return report;
+  };
+  const StepReport whole = step("3");
+  for (const std::string micro_batch : {"1", "2", "8"}) {
+    const StepReport parts = step(micro_batch);
+    EXPECT_NEAR(parts.loss, whole.loss, 1e-6 * whole.loss) << micro_batch;
+    EXPECT_NEAR(parts.gradient_norm, whole.gradient_norm, 1e-4 * whole.gradient_norm)
+        << micro_batch;
+    EXPECT_NEAR(parts.balance_loss, whole.balance_loss, 1e-6) << micro_batch;
+    EXPECT_DOUBLE_EQ(parts.flops, whole.flops) << micro_batch;
+  }
+}
+
+TEST_F(TrainTest, ModulesThatDoNotTrainCostNothing) {
+  const auto group = make_local_group();
+  Trainer with(config("with"), *group),
+      without(config("without", {"balance.mtp_lambda=0"}), *group);
+  const StepReport off = without.step();
+  EXPECT_TRUE(off.mtp_loss.empty());
+  EXPECT_DOUBLE_EQ(off.flops, 4 * 16 * without.trained().flops_per_token(16, false));
+  EXPECT_LT(off.flops, with.step().flops);
+}
+
 TEST_F(TrainTest, DenseModelsTrainAndResumeWithTheSameBits) {
   for (const std::string type : {"llama", "qwen2", "qwen3"}) {
     const std::string tied = type == "llama" ? "true" : "false";
@@ -246,6 +279,68 @@ TEST_F(TrainTest, LossFallsAndTheLedgerTellsTheCost) {
   EXPECT_GT(score_tokens(model, tokens).nats, 0);
 }
 
+// What a session that was killed cost is on the bill, whether it left a checkpoint or not.
+TEST_F(TrainTest, TheBillHasTheSessionsBefore) {
+  const TrainConfig c = config("killed");
+  Ledger killed;
+  killed.sessions = 1;
+  killed.wall_seconds = 1000;
+  killed.tokens = 640;
+  killed.curve = {{10, 640, 900, 5.0, std::nullopt, 0.1}};
+  fs::create_directories(c.output);
+  write_file(fs::path(c.output) / "ledger.json", write_ledger(killed));
+  run_training(c, true);
+  const Ledger ledger = load_ledger(c.output);
+  EXPECT_EQ(ledger.sessions, 2);
+  EXPECT_GT(ledger.wall_seconds, 1000);
+  EXPECT_EQ(ledger.tokens, 640 + 1280);
+  ASSERT_EQ(ledger.curve.size(), 1u) << "the run passes step 10 again";
+  EXPECT_EQ(ledger.curve[0].step, 20);
+}
+
+TEST_F(TrainTest, AFinishedRunKeepsItsCheckpoint) {
+  const TrainConfig c = config("finished");
+  run_training(c, false);
+  const fs::path file = checkpoint_folder(c.output, 20) / "checksums.txt";
+  const auto written = fs::last_write_time(file);
+  const Ledger before = load_ledger(c.output);
+  EXPECT_TRUE(before.finished);
+  run_training(c, true);
+  EXPECT_EQ(fs::last_write_time(file), written);
+  const Ledger after = load_ledger(c.output);
+  EXPECT_TRUE(after.finished);
+  EXPECT_EQ(after.sessions, 2);
+  EXPECT_EQ(after.tokens, before.tokens);
+  EXPECT_EQ(after.weights_sha256, before.weights_sha256);
+  EXPECT_EQ(after.curve.size(), before.curve.size());
+}
+
+TEST_F(TrainTest, OneProcessAtATimeTrainsInAFolder) {
+  const TrainConfig c = config("locked");
+  {
+    const FolderLock lock(c.output, "a test");
+    const std::string message = error_of([&] { run_training(c, true); });
+    EXPECT_NE(message.find("is in use by a test, process"), std::string::npos) << message;
+    EXPECT_FALSE(fs::exists(fs::path(c.output) / "metrics.jsonl"));
+  }
+  run_training(c, true);
+}
+
+TEST_F(TrainTest, DataWithoutValidationTrain) {
+  PrepareOptions options;
+  options.inputs = {folder / "corpus.jsonl"};
+  options.tokenizer = fs::path(MINKE_SOURCE_DIR) / "tests" / "golden" / "tokenizer_small";
+  options.output = folder / "all";
+  options.validation_fraction = 0;
+  prepare_data(options);
+  const TrainConfig c = config("all-train", {"data.path=" + options.output.string()});
+  run_training(c, false);
+  const Ledger ledger = load_ledger(c.output);
+  EXPECT_TRUE(ledger.finished);
+  ASSERT_EQ(ledger.curve.size(), 1u);
+  EXPECT_FALSE(ledger.curve[0].bits_per_byte);
+}
+
 // Documents of three words, several to a sequence.
 TEST_F(TrainTest, MaskedDocumentsAreAsIfEachStoodAlone) {
   std::string text;
@@ -272,7 +367,7 @@ TEST_F(TrainTest, MaskedDocumentsAreAsIfEachStoodAlone) {
   const int64_t window = masked.data().window();
   std::vector<int32_t> tokens(static_cast<size_t>(sequences * window));
   masked.data().read_sequences(0, sequences, tokens.data());
-  double alone = 0;
+  double alone = 0, alone_mtp = 0;
   int64_t documents = 0;
   for (int64_t s = 0; s < sequences; ++s) {
     const std::span<const int32_t> sequence(tokens.data() + s * window,
@@ -280,13 +375,20 @@ TEST_F(TrainTest, MaskedDocumentsAreAsIfEachStoodAlone) {
     for (int64_t begin = 0, end; begin < rows; begin = end, ++documents) {
       end = begin + 1;
       while (end < rows && sequence[end - 1] != masked.data().index().eos_id) ++end;
+      int64_t after = end;  // the document's end, which may lie behind the rows
+      while (after < window && sequence[after - 1] != masked.data().index().eos_id) ++after;
+      const auto tokens = sequence.subspan(begin, std::min(after + 1, window) - begin);
       CrossEntropy objective(0.0);
-      alone += masked.model().evaluate({{end - begin, sequence.subspan(begin)}}, objective);
+      const auto losses =
+          masked.model().forward_backward({{end - begin, tokens}}, objective, {0.0, 0.3, 0.0, 0.0});
+      alone += losses.main;
+      alone_mtp += losses.mtp[0];
     }
   }
   EXPECT_GT(documents, 2 * sequences);
-  const double together = masked.step().loss * rows * sequences;
-  EXPECT_NEAR(together, alone, 1e-9 * alone);
+  const StepReport together = masked.step();
+  EXPECT_NEAR(together.loss * rows * sequences, alone, 1e-9 * alone);
+  EXPECT_NEAR(together.mtp_loss[0] * rows * sequences, alone_mtp, 1e-9 * alone_mtp);
   EXPECT_GT(std::abs(plain.step().loss * rows * sequences - alone), 1e-5 * alone);
 }
 
@@ -304,6 +406,33 @@ TEST_F(TrainTest, DamagedCheckpointIsPassedOver) {
   fs::remove(checkpoint_folder(c.output, 1) / "model" / "config.json");
   const std::string message = error_of([&] { find_checkpoint(c.output); });
   EXPECT_NE(message.find("damaged"), std::string::npos) << message;
+}
+
+// A damaged checkpoint of a later step must not drive out the one that was just written.
+TEST_F(TrainTest, ADamagedCheckpointIsNotKeptForASoundOne) {
+  const TrainConfig c = config("damaged-later", {"checkpoint.keep=1"});
+  const auto group = make_local_group();
+  Trainer trainer(c, *group);
+  fs::create_directories(checkpoint_folder(c.output, 5));  // without checksums
+  for (int i = 0; i < 2; ++i) {
+    trainer.step();
+    trainer.save();
+  }
+  EXPECT_EQ(find_checkpoint(c.output), checkpoint_folder(c.output, 2));
+  EXPECT_FALSE(fs::exists(checkpoint_folder(c.output, 1)));
+}
+
+// Of a process that was killed while it saved; in a container it had this one's number.
+TEST_F(TrainTest, UnfinishedCheckpointsGo) {
+  const TrainConfig c = config("unfinished");
+  const fs::path folder = fs::path(c.output) / "checkpoints";
+  const fs::path left = folder / fmt::format("step-9.tmp-{}", ::getpid());
+  fs::create_directories(left / "model");
+  const auto group = make_local_group();
+  Trainer trainer(c, *group);
+  trainer.save();
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_EQ(find_checkpoint(c.output), checkpoint_folder(c.output, 0));
 }
 
 TEST_F(TrainTest, OnlyTheLastCheckpointsAreKept) {

@@ -57,6 +57,21 @@ void rename_path(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) fail_system("cannot rename to", to);
 }
 
+// Puts a folder in the place of another one in one step, where the file system can, so that a
+// reader and a process that is killed always leave one of the two.
+bool exchange_paths(const fs::path& one, const fs::path& other) {
+  if (::renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) == 0)
+    return true;
+  if (errno == EINVAL || errno == ENOSYS) return false;
+  fail_system("cannot replace", other);
+}
+
+// The path itself, of a link what it leads to, without a slash at its end.
+fs::path folder_path(fs::path path) {
+  const fs::path whole = fs::weakly_canonical(path);
+  return whole.has_filename() ? whole : whole.parent_path();
+}
+
 fs::path temporary_name(const fs::path& path) {
   fs::path name = path;
   name += fmt::format(".tmp-{}", ::getpid());
@@ -109,6 +124,10 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(tempo
     fs::create_directories(path_.parent_path(), code);
     if (code) fail("cannot create folder {}: {}", path_.parent_path().string(), code.message());
   }
+  std::error_code ignored;  // what a name stands for would be replaced, a device too
+  if (fs::exists(path_, ignored) && !fs::is_regular_file(path_, ignored))
+    fail("cannot write {}: it is a folder, a pipe or a device, a file was expected",
+         path_.string());
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_system("cannot write", path_);
 }
@@ -145,7 +164,7 @@ void AtomicFile::commit() {
 }
 
 AtomicFolder::AtomicFolder(fs::path path)
-    : path_(std::move(path)), temporary_(temporary_name(path_)) {
+    : path_(folder_path(std::move(path))), temporary_(temporary_name(path_)) {
   std::error_code code;
   fs::remove_all(temporary_, code);
   fs::create_directories(temporary_, code);
@@ -159,17 +178,19 @@ AtomicFolder::~AtomicFolder() {
 
 void AtomicFolder::commit() {
   sync_folder(temporary_);
-  if (fs::exists(path_)) {
-    fs::path old = path_;
+  const bool replaces = fs::exists(path_);
+  fs::path old = temporary_;
+  if (replaces && !exchange_paths(temporary_, path_)) {
+    old = path_;
     old += fmt::format(".old-{}", ::getpid());
     rename_path(path_, old);
     rename_path(temporary_, path_);
-    fs::remove_all(old);
-  } else {
+  } else if (!replaces) {
     rename_path(temporary_, path_);
   }
   sync_folder(path_.parent_path());
   committed_ = true;
+  if (replaces) fs::remove_all(old);
 }
 
 MappedFile::MappedFile(const fs::path& path) {

@@ -81,7 +81,6 @@ void store_peaks(const Peaks& peaks) {
                   version, peaks.threads, peaks.clock_hz, peaks.memory_bytes_per_second);
   for (const UnitPeak& unit : peaks.units)
     text += fmt::format("{}={:.6g}\n", key_of(unit), unit.operations_per_second);
-  fs::create_directories(cache_folder());
   write_file(peaks_path(peaks.threads), text);
 }
 

@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -35,13 +36,14 @@ void pause_cpu() {
 class Pool {
  public:
   explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    } catch (const std::system_error& error) {
+      stop();
+      fail("cannot start {} threads: {}; ask for fewer with --threads", threads, error.what());
+    }
   }
-  ~Pool() {
-    stopping_ = true;
-    open_region();
-    for (auto& worker : workers_) worker.join();
-  }
+  ~Pool() { stop(); }
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
   void run(int64_t tasks, const std::function<void(int64_t)>& body) {
@@ -58,6 +60,12 @@ class Pool {
   }
 
  private:
+  void stop() {
+    stopping_ = true;
+    open_region();
+    for (auto& worker : workers_) worker.join();
+  }
+
   static constexpr int spin_limit = 20000;
   // What region_ holds: its number, whether workers may join, and how many have.
   static constexpr uint64_t open_bit = 1 << 15, one_region = 1 << 16;

@@ -42,11 +42,11 @@ void print_json(const Peaks& peaks) {
 
 void bench_peak(bool json) {
   const Peaks peaks = measure_peaks();
-  store_peaks(peaks);
   if (json)
     print_json(peaks);
   else
     print_table(peaks);
+  store_peaks(peaks);
 }
 
 }  // namespace minke

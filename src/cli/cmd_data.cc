@@ -57,8 +57,6 @@ std::string with_boundaries(const Tokenizer& tokenizer, std::span<const int32_t>
 }
 
 void inspect(const InspectArguments& arguments) {
-  if (arguments.count < 1 || arguments.batch < 0)
-    fail_usage("--count must be at least 1 and --batch not negative");
   const Split split = arguments.split == "train" ? Split::train : Split::validation;
   const TokenDataset dataset(arguments.folder, split, arguments.window);
   const Tokenizer tokenizer = Tokenizer::load(arguments.folder);
@@ -157,8 +155,11 @@ void add_inspect(CLI::App& data) {
       ->check(CLI::IsMember({"train", "validation"}))
       ->capture_default_str();
   command->add_option("--batch", arguments->batch, "Which batch of --count sequences")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
       ->capture_default_str();
-  command->add_option("--count", arguments->count, "Sequences to show")->capture_default_str();
+  command->add_option("--count", arguments->count, "Sequences to show")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 16))
+      ->capture_default_str();
   command->add_option("--sequence-length", arguments->window.sequence_length, "Tokens")
       ->capture_default_str();
   command->add_option("--seed", arguments->window.seed, "Of the shuffle")->capture_default_str();

@@ -9,6 +9,7 @@
 #include "base/threads.h"
 #include "cli/commands.h"
 #include "config/nearest.h"
+#include "kernels/isa.h"
 #include "ledger/version.h"
 
 namespace minke {
@@ -20,9 +21,13 @@ struct GlobalOptions {
   std::string log_level = "info";
 };
 
+// An instruction set that cannot run here is an error of every command.
 void apply(const GlobalOptions& options) {
   set_up_log(options.quiet ? "error" : options.log_level);
   if (options.threads > 0) set_thread_count(options.threads);
+  if (const Isa isa = active_isa(); isa == Isa::reference || isa == Isa::portable)
+    warn("computing with {} code, which is slow; AVX2 or better is many times faster",
+         isa_name(isa));
 }
 
 void add_global_options(CLI::App& app, GlobalOptions& options) {

@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "config/distill_fields.h"
+#include "config/recipe_checks.h"
 #include "config/recipe_sections.h"
 
 namespace minke {
@@ -26,6 +27,7 @@ void check_samples(const DistillConfig& c, const std::string& where) {
                c.samples.per_problem);
   if (!(c.sft.epochs > 0))
     fail_usage("{}: sft.epochs is {}, expected more than 0", where, c.sft.epochs);
+  check_schedule(c.schedule, where);
   check_micro_batch(c.sft.micro_batch_tokens, "sft.micro_batch_tokens", c.sft.max_tokens, where);
 }
 
@@ -53,9 +55,7 @@ void check(const DistillConfig& c, const std::string& where) {
     check_samples(c, where);
   else
     check_on_policy(c, where);
-  if (c.optimizer.moment_dtype != "f32" && c.optimizer.moment_dtype != "bf16")
-    fail_usage("{}: optimizer.moment_dtype is \"{}\", expected f32 or bf16", where,
-               c.optimizer.moment_dtype);
+  check_optimizer(c.optimizer, where);
 }
 
 }  // namespace

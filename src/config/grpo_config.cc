@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "config/grpo_fields.h"
+#include "config/recipe_checks.h"
 #include "config/recipe_sections.h"
 
 namespace minke {
@@ -37,6 +38,7 @@ void check(const GrpoConfig& c, const std::string& where) {
         "{}: update.micro_batch_tokens is {}, which does not hold the longest prompt and answer of "
         "{} tokens",
         where, c.update.micro_batch_tokens, longest);
+  check_optimizer(c.optimizer, where);
   check_lora_config(c.lora, c.optimizer, where);
   if (c.update.minibatches > c.rollout.prompts * c.rollout.group)
     fail_usage("{}: update.minibatches is {}, more than the {} answers of a step", where,

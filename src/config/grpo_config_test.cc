@@ -65,6 +65,8 @@ TEST(GrpoConfig, WrongRecipesAreNamed) {
             std::string::npos);
   EXPECT_NE(error_of(recipe, {"lora.rank=4", "optimizer.ema_decay=0.9"}).find("ema_decay"),
             std::string::npos);
+  EXPECT_NE(error_of(recipe, {"optimizer.moment_dtype=f16"}).find("expected f32 or bf16"),
+            std::string::npos);
   EXPECT_NE(error_of("model = \"a\"\n").find("steps is missing"), std::string::npos);
   EXPECT_NE(error_of("steps = 1\n").find("model is missing"), std::string::npos);
   EXPECT_NE(error_of(recipe, {"rollout.grup=3"}).find("rollout.group"), std::string::npos);

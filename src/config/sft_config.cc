@@ -1,6 +1,7 @@
 #include "config/sft_config.h"
 
 #include "base/files.h"
+#include "config/recipe_checks.h"
 #include "config/recipe_sections.h"
 #include "config/sft_fields.h"
 
@@ -16,9 +17,8 @@ SftConfig parse_sft_config(const std::string& toml, const std::string& where,
   if (c.data.max_tokens > c.batch.micro_batch_tokens)
     fail_usage("{}: batch.micro_batch_tokens is {}, expected at least data.max_tokens = {}", where,
                c.batch.micro_batch_tokens, c.data.max_tokens);
-  if (c.optimizer.moment_dtype != "f32" && c.optimizer.moment_dtype != "bf16")
-    fail_usage("{}: optimizer.moment_dtype is \"{}\", expected f32 or bf16", where,
-               c.optimizer.moment_dtype);
+  check_optimizer(c.optimizer, where);
+  check_schedule(c.schedule, where);
   check_lora_config(c.lora, c.optimizer, where);
   if (c.lora.is_on() && c.balance.bias_update_speed > 0)
     fail_usage("{}: balance.bias_update_speed is {}, expected 0 with lora.rank above 0", where,

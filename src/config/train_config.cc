@@ -4,6 +4,7 @@
 #include "config/model_folder.h"
 #include "config/nearest.h"
 #include "config/presets.h"
+#include "config/recipe_checks.h"
 #include "config/recipe_file.h"
 #include "config/train_fields.h"
 
@@ -72,7 +73,8 @@ void check_model_keys(const RecipeValues& values, TrainConfig& config) {
   });
 }
 
-void check_schedule(const TrainConfig& c, const std::string& where) {
+// Of the schedule, against the run's.
+void check_lengths(const TrainConfig& c, const std::string& where) {
   const ScheduleConfig& s = c.schedule;
   const auto within_run = [&](std::string_view what, int64_t tokens) {
     if (tokens > c.total_tokens)
@@ -89,17 +91,20 @@ void check_schedule(const TrainConfig& c, const std::string& where) {
 void check_train_config(const TrainConfig& c, const std::string& where) {
   if (c.total_tokens == 0) fail_usage("{}: total_tokens is missing", where);
   if (c.data.path.empty()) fail_usage("{}: data.path is missing", where);
+  if (c.output.empty()) fail_usage("{}: output is empty, expected the run's folder", where);
   if (c.data.sequence_length > c.model.max_position_embeddings)
     fail_usage("{}: data.sequence_length is {}, more than model.max_position_embeddings = {}",
                where, c.data.sequence_length, c.model.max_position_embeddings);
   if (c.batch.initial_sequences > c.batch.sequences)
     fail_usage("{}: batch.initial_sequences is {}, more than batch.sequences = {}", where,
                c.batch.initial_sequences, c.batch.sequences);
-  if (c.optimizer.moment_dtype != "f32" && c.optimizer.moment_dtype != "bf16")
-    fail_usage("{}: optimizer.moment_dtype is \"{}\", expected f32 or bf16", where,
-               c.optimizer.moment_dtype);
+  if ((c.batch.initial_sequences == 0) != (c.batch.ramp_tokens == 0))
+    fail_usage("{}: batch.initial_sequences is {} and batch.ramp_tokens {}, but a ramp needs both",
+               where, c.batch.initial_sequences, c.batch.ramp_tokens);
+  check_optimizer(c.optimizer, where);
   parse_json(c.model.unknown_keys, where + ": model.unknown_keys");
-  check_schedule(c, where);
+  check_schedule(c.schedule, where);
+  check_lengths(c, where);
   check_model_config(c.model, where);
 }
 

@@ -153,7 +153,7 @@ TEST(TrainConfig, NamesKeyLineAndNearestKey) {
 
 TEST(TrainConfig, NamesWrongTypes) {
   EXPECT_EQ(error_with("beta1 = \"x\""),
-            "recipe.toml:16: optimizer.beta1 is \"x\", expected a number from 0 to 1");
+            "recipe.toml:16: optimizer.beta1 is \"x\", expected a number from 0 to 0.999999");
   EXPECT_EQ(error_with("[batch]\nsequences = 1.5"),
             "recipe.toml:17: batch.sequences is 1.5, expected an integer from 1 to 16777216");
   EXPECT_EQ(error_with("[batch]\nsequences = [1]"),
@@ -162,8 +162,9 @@ TEST(TrainConfig, NamesWrongTypes) {
             "recipe.toml:17: checkpoint.keep is [], expected an integer from 1 to 1000000");
   EXPECT_EQ(error_of(recipe, {"optimizer.kind=sgd"}),
             "--set optimizer.kind=sgd: optimizer.kind is \"sgd\", expected one of adamw | muon");
-  EXPECT_EQ(error_of(recipe, {"optimizer.beta1=nan"}),
-            "--set optimizer.beta1=nan: optimizer.beta1 is null, expected a number from 0 to 1");
+  EXPECT_EQ(
+      error_of(recipe, {"optimizer.beta1=nan"}),
+      "--set optimizer.beta1=nan: optimizer.beta1 is null, expected a number from 0 to 0.999999");
   EXPECT_EQ(error_of(recipe, {"recompute=1"}),
             "--set recompute=1: recompute is 1, expected true or false");
 }
@@ -184,7 +185,15 @@ TEST(TrainConfig, RefusesImpossibleRecipes) {
   names(error_of(recipe, {"schedule.warmup_tokens=2000000"}), "schedule.warmup_tokens is 2000000");
   names(error_of(recipe, {"schedule.kind=wsd", "schedule.decay_tokens=1000001"}),
         "schedule.decay_tokens");
+  for (const std::string kind : {"wsd", "deepseek_v3"})
+    names(error_of(recipe, {"schedule.kind=" + kind}), "schedule.decay_tokens is missing");
   names(error_of(recipe, {"batch.initial_sequences=9"}), "batch.initial_sequences is 9");
+  names(error_of(recipe, {"batch.initial_sequences=2"}), "a ramp needs both");
+  names(error_of(recipe, {"batch.ramp_tokens=2"}), "a ramp needs both");
+  for (const char* mean : {"beta1", "beta2", "ema_decay", "muon_momentum"})
+    names(error_of(recipe, {fmt::format("optimizer.{}=1", mean)}), "to 0.999999");
+  names(error_of(recipe, {"optimizer.epsilon=0"}), "optimizer.epsilon is 0");
+  names(error_of(recipe, {"output="}), "output is empty");
   names(error_of(recipe, {"optimizer.moment_dtype=f16"}), "expected f32 or bf16");
   names(error_of(recipe, {"optimizer"}), "expected key=value");
   EXPECT_THROW(load_train_config("/nonexistent.toml", {}), Error);

@@ -84,6 +84,9 @@ void visit_fields(BatchConfig& c, Visit&& visit) {
         c.micro_batch);
 }
 
+// The largest decay of a running mean: with 1 it would never take anything in.
+constexpr double longest_mean = 0.999999;
+
 template <typename Visit>
 void visit_fields(OptimizerConfig& c, Visit&& visit) {
   visit(Field{"kind",
@@ -92,20 +95,21 @@ void visit_fields(OptimizerConfig& c, Visit&& visit) {
   visit(Field{"learning_rate", "AdamW's, at its peak", 0, 10}, c.learning_rate);
   visit(Field{"muon_learning_rate", "Muon's, at its peak; 0: the same as AdamW's", 0, 10},
         c.muon_learning_rate);
-  visit(Field{"muon_momentum", "Muon's momentum", 0, 1}, c.muon_momentum);
+  visit(Field{"muon_momentum", "Muon's momentum", 0, longest_mean}, c.muon_momentum);
   visit(Field{"muon_steps",
               "Muon's Newton-Schulz steps, the last fifth of which settle the singular values at 1",
               5, 100},
         c.muon_steps);
-  visit(Field{"beta1", "decay of AdamW's first moment", 0, 1}, c.beta1);
-  visit(Field{"beta2", "decay of AdamW's second moment", 0, 1}, c.beta2);
-  visit(Field{"epsilon", "added to the root of the second moment", 0, 1}, c.epsilon);
+  visit(Field{"beta1", "decay of AdamW's first moment", 0, longest_mean}, c.beta1);
+  visit(Field{"beta2", "decay of AdamW's second moment", 0, longest_mean}, c.beta2);
+  visit(Field{"epsilon", "added to the root of the second moment", 1e-20, 1}, c.epsilon);
   visit(Field{"weight_decay", "decoupled, times the learning rate; not on norms", 0, 10},
         c.weight_decay);
   visit(Field{"gradient_clip", "largest global norm of the gradient; 0: no limit", 0, 1e6},
         c.gradient_clip);
   visit(Field{"moment_dtype", "dtype of AdamW's moments: f32 or bf16"}, c.moment_dtype);
-  visit(Field{"ema_decay", "decay of the running mean of the weights; 0: none", 0, 1}, c.ema_decay);
+  visit(Field{"ema_decay", "decay of the running mean of the weights; 0: none", 0, longest_mean},
+        c.ema_decay);
 }
 
 template <typename Visit>

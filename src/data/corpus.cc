@@ -47,15 +47,24 @@ class Batcher {
 struct FileContent {
   std::vector<Document> documents;
   std::string problem;
+  bool is_large = false;  // more than it seemed, too much to be kept
 };
 
 // A file that was found in a folder may be anything: what is wrong with it is a warning. JSONL is
 // written on purpose, so its faults are the caller's to mend.
 FileContent read_content(const CorpusFile& file, const std::string& text_field) {
+  struct TooMuch {};
   FileContent content;
+  int64_t bytes = 0;
   try {
-    read_documents(file, text_field,
-                   [&](Document document) { content.documents.push_back(std::move(document)); });
+    read_documents(file, text_field, [&](Document document) {
+      bytes += static_cast<int64_t>(document.text.size());
+      if (bytes > batch_bytes) throw TooMuch{};
+      content.documents.push_back(std::move(document));
+    });
+  } catch (const TooMuch&) {
+    content.documents.clear();
+    content.is_large = true;
   } catch (const Error& error) {
     if (file.named || file.kind == FileKind::jsonl) throw;
     content.documents.clear();
@@ -70,18 +79,6 @@ size_t group_end(const std::vector<CorpusFile>& files, size_t begin) {
   size_t end = begin + 1;
   while (end < files.size() && bytes + files[end].bytes <= batch_bytes) bytes += files[end++].bytes;
   return end;
-}
-
-void read_group(const std::vector<CorpusFile>& files, size_t begin, size_t end,
-                const std::string& text_field, Batcher& batcher) {
-  std::vector<FileContent> contents(end - begin);
-  parallel_for(static_cast<int64_t>(end - begin),
-               [&](int64_t i) { contents[i] = read_content(files[begin + i], text_field); });
-  for (FileContent& content : contents) {
-    ++(content.problem.empty() ? batcher.summary.files : batcher.summary.skipped_files);
-    if (!content.problem.empty()) warn("skipped: {}", content.problem);
-    for (Document& document : content.documents) batcher.add(std::move(document));
-  }
 }
 
 // A file too large for memory goes through document by document.
@@ -99,6 +96,23 @@ void read_large(const CorpusFile& file, const std::string& text_field, Batcher& 
     return warn("skipped from here on: {}", error.what());
   }
   ++batcher.summary.files;
+}
+
+void read_group(const std::vector<CorpusFile>& files, size_t begin, size_t end,
+                const std::string& text_field, Batcher& batcher) {
+  std::vector<FileContent> contents(end - begin);
+  parallel_for(static_cast<int64_t>(end - begin),
+               [&](int64_t i) { contents[i] = read_content(files[begin + i], text_field); });
+  for (size_t i = 0; i < contents.size(); ++i) {
+    FileContent& content = contents[i];
+    if (content.is_large) {
+      read_large(files[begin + i], text_field, batcher);
+      continue;
+    }
+    ++(content.problem.empty() ? batcher.summary.files : batcher.summary.skipped_files);
+    if (!content.problem.empty()) warn("skipped: {}", content.problem);
+    for (Document& document : content.documents) batcher.add(std::move(document));
+  }
 }
 
 void shuffle_by_name(std::vector<CorpusFile>& files) {

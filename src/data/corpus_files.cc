@@ -43,9 +43,13 @@ CorpusFile corpus_file(const fs::path& path, std::string name, FileKind kind, bo
   std::error_code ignored;
   const auto size = fs::file_size(path, ignored);
   const int64_t bytes = ignored ? 0 : static_cast<int64_t>(size);
+  // Of text, that is; a few bytes may also be a great deal.
   const bool compressed = is_compression(lower_case(path.extension()));
-  return {path, std::move(name), kind, named, compressed ? 6 * bytes : bytes};
+  constexpr int64_t least = 1 << 20;
+  return {path, std::move(name), kind, named, compressed ? 6 * bytes + least : bytes};
 }
+
+bool is_left_out(const std::string& name) { return name.starts_with('.') || name.starts_with('_'); }
 
 void find_in_folder(const fs::path& folder, std::vector<CorpusFile>& files) {
   const auto start = static_cast<std::ptrdiff_t>(files.size());
@@ -54,8 +58,9 @@ void find_in_folder(const fs::path& folder, std::vector<CorpusFile>& files) {
   for (auto entry = fs::recursive_directory_iterator(folder, options);
        entry != fs::recursive_directory_iterator(); ++entry) {
     const std::string name = entry->path().filename();
-    const bool hidden = name.starts_with('.') || name.starts_with('_');
-    if (entry->is_directory()) {
+    const bool hidden = is_left_out(name);
+    std::error_code ignored;  // a link that leads nowhere is a file that cannot be opened
+    if (entry->is_directory(ignored)) {
       if (hidden) entry.disable_recursion_pending();
     } else if (const auto kind = kind_of(entry->path()); kind && !hidden) {
       const std::string relative = entry->path().lexically_relative(folder);
@@ -92,6 +97,16 @@ std::string with_latin1_repaired(std::string text) {
     valid = valid_utf8_prefix(rest);
   }
   return repaired;
+}
+
+nlohmann::json parse_line(const std::string& line, const std::string& source) {
+  try {
+    return nlohmann::json::parse(line);
+  } catch (const nlohmann::json::exception& error) {
+    constexpr size_t longest = 300;
+    const std::string reason = repair_utf8(std::string_view(error.what()).substr(0, longest));
+    fail("{}: not a JSON object, of which JSONL has one on each line: {}", source, reason);
+  }
 }
 
 class DocumentReader {
@@ -189,7 +204,7 @@ class DocumentReader {
   void read_object(std::string_view line, int64_t number) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
     const std::string source = fmt::format("{}:{}", file_.path.string(), number);
-    const auto object = nlohmann::json::parse(line, nullptr, false);
+    const auto object = parse_line(with_latin1_repaired(std::string(line)), source);
     if (!object.is_object()) fail("{}: not a JSON object; JSONL has one on each line", source);
     const auto text = object.find(text_field_);
     if (text == object.end() || !text->is_string())
@@ -217,6 +232,14 @@ std::vector<CorpusFile> find_corpus_files(const std::vector<fs::path>& inputs) {
           corpus_file(input, input.filename(), kind_of(input).value_or(FileKind::text), true));
   }
   return files;
+}
+
+bool is_searched(const fs::path& folder, const fs::path& path) {
+  const fs::path inside =
+      fs::weakly_canonical(path).lexically_relative(fs::weakly_canonical(folder));
+  return !inside.empty() && std::none_of(inside.begin(), inside.end(), [](const fs::path& part) {
+    return part != "." && is_left_out(part);  // ".." among them
+  });
 }
 
 void read_documents(const CorpusFile& file, const std::string& text_field,

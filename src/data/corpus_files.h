@@ -23,6 +23,9 @@ struct CorpusFile {
 // Error.
 std::vector<CorpusFile> find_corpus_files(const std::vector<fs::path>& inputs);
 
+// Whether a file or folder of that path would be found in the folder.
+bool is_searched(const fs::path& folder, const fs::path& path);
+
 // Calls use(document) for each document of the file, in order. A binary file is an Error.
 void read_documents(const CorpusFile& file, const std::string& text_field,
                     const std::function<void(Document document)>& use);

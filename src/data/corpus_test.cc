@@ -1,6 +1,7 @@
 #include "data/corpus.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -113,6 +114,51 @@ TEST(Corpus, BinaryFilesAreNamedAndSkipped) {
   EXPECT_NE(error_of({bad}).find("bad.txt"), std::string::npos);
 }
 
+// A pipe cannot be read twice, and opening one waits for ever; a link may lead to itself.
+TEST(Corpus, WhatIsNoFileIsNotRead) {
+  const TestFolder folder("special");
+  folder.write("good.txt", "text");
+  ASSERT_EQ(::mkfifo((folder.path() / "pipe.txt").c_str(), 0600), 0);
+  fs::create_symlink("loop.txt", folder.path() / "loop.txt");
+  fs::create_symlink("/dev/zero", folder.path() / "zero.html");
+  EXPECT_EQ(read({folder.path()}).size(), 1u);
+  EXPECT_NE(error_of({folder.path() / "pipe.txt"}).find("pipe.txt is no file"), std::string::npos);
+}
+
+// What a small file becomes is not known before it is read. Order and text stay as they are.
+TEST(Corpus, AFileThatGrowsIsReadInPieces) {
+  const TestFolder folder("grows");
+  const std::string paragraph = std::string(1000, 'a') + "\n\n";
+  std::string text;
+  while (text.size() < 40 << 20) text += paragraph;
+  folder.write("a.txt", "first");
+  folder.write("b.txt.gz", gzip(text));
+  folder.write("c.txt", "last");
+  const auto documents = read({folder.path()});
+  ASSERT_GT(documents.size(), 40u);
+  EXPECT_EQ(documents.front().text, "first");
+  EXPECT_EQ(documents.back().text, "last");
+  size_t bytes = 0;
+  for (const Document& document : documents) bytes += document.text.size();
+  EXPECT_EQ(bytes, text.size() + 9);
+}
+
+// As pzstd and Hadoop write them.
+TEST(Corpus, ZstandardMayBeginWithAFrameToSkip) {
+  const TestFolder folder("skippable");
+  const std::string skip("\x50\x2A\x4D\x18\x04\0\0\0size", 12);
+  const auto documents =
+      read({folder.write("a.txt.zst", skip + zstd("one ") + skip + zstd("two"))});
+  ASSERT_EQ(documents.size(), 1u);
+  EXPECT_EQ(documents[0].text, "one two");
+}
+
+TEST(Corpus, JsonLinesMayBeLatinOne) {
+  const TestFolder folder("latin-lines");
+  EXPECT_EQ(read({folder.write("a.jsonl", "{\"text\": \"caf\xE9 is a word\"}\n")})[0].text,
+            "café is a word");
+}
+
 TEST(Corpus, WhatIsWrongIsAnError) {
   const TestFolder folder("wrong");
   EXPECT_NE(error_of({folder.path()}).find("empty"), std::string::npos);
@@ -128,6 +174,8 @@ TEST(Corpus, WhatIsWrongIsAnError) {
       folder.write("cut.txt.zst", std::string_view(pressed).substr(0, pressed.size() - 5));
   EXPECT_NE(error_of({short_file}).find("cut off"), std::string::npos);
   EXPECT_NE(error_of({folder.write("l.jsonl", "{\"text\":\"a\"}\n{oops\n")}).find("l.jsonl:2"),
+            std::string::npos);
+  EXPECT_NE(error_of({folder.write("s.jsonl", "{\"text\":\"\\ud800\"}\n")}).find("U+DC00"),
             std::string::npos);
   EXPECT_NE(error_of({folder.write("f.jsonl", "{\"content\":\"a\"}\n")}).find("\"text\""),
             std::string::npos);

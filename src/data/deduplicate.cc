@@ -38,7 +38,8 @@ void for_each_word(std::string_view text, Use&& use) {
 constexpr uint64_t empty_slot = ~uint64_t{0};
 using Slots = std::array<uint64_t, minhash_slots>;
 
-// Smallest hash in each slot over all 5-grams; a text shorter than five words is one gram.
+// Smallest hash in each slot over all 5-grams; a text shorter than five words is one gram, and one
+// without words is one word.
 Slots smallest_hashes(std::string_view text) {
   Slots slots;
   slots.fill(empty_slot);
@@ -54,6 +55,7 @@ Slots smallest_hashes(std::string_view text) {
     window[words++ % gram_words] = word;
     if (words >= gram_words) add_gram();
   });
+  if (words == 0) window[0] = hash_bytes(text);
   if (words < gram_words) add_gram();
   return slots;
 }
@@ -82,7 +84,9 @@ MinHash min_hash(std::string_view text) {
     int from = i;
     for (uint64_t attempt = 1; slots[from] == empty_slot; ++attempt)
       from = static_cast<int>(mix64(static_cast<uint64_t>(i) << 32 | attempt) % minhash_slots);
-    signature[i] = static_cast<uint16_t>(mix64(slots[from]));
+    // With the slot's number, whose bits the hashes leave free: the slots of a short text borrow
+    // from one or two, and 16 bits of these alone would soon be those of another text.
+    signature[i] = static_cast<uint16_t>(mix64(slots[from] + static_cast<uint64_t>(i)));
   }
   return signature;
 }

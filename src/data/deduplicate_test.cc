@@ -45,6 +45,21 @@ TEST(Deduplicator, FindsExactAndNearDuplicates) {
   EXPECT_EQ(add("我们的模型在中文上的表现如何，深度求索混合专家"), Verdict::is_new);
 }
 
+// Their signatures hold as many bits as those of long texts.
+TEST(Deduplicator, ShortTextsAreToldApart) {
+  Deduplicator seen(0.8);
+  const auto add = [&](const std::string& text) {
+    return seen.add(content_hash(text), min_hash(text));
+  };
+  for (int i = 0; i < 3000; ++i)
+    ASSERT_EQ(add(std::to_string(i) + " and " + std::to_string(7 * i)),
+              Deduplicator::Verdict::is_new)
+        << i;
+  EXPECT_EQ(add("5 AND 35!"), Deduplicator::Verdict::near_duplicate);
+  EXPECT_EQ(add("=====\n"), Deduplicator::Verdict::is_new);
+  EXPECT_EQ(add("-----\n"), Deduplicator::Verdict::is_new);
+}
+
 TEST(Deduplicator, NearDuplicatesCanBeKept) {
   Deduplicator seen(0);
   const std::string text = words(1, 400, 0, 0), changed = words(1, 400, 0.01, 3);

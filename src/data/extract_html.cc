@@ -109,30 +109,51 @@ bool is_noise(const Tag& tag) {
 struct Extent {
   size_t content_end, end;
 };
-Extent element_extent(std::string_view html, const Tag& opening) {
-  const bool raw = opening.name == "script" || opening.name == "style";
+
+// Elements whose content is no HTML.
+bool is_raw(std::string_view name) { return name == "script" || name == "style"; }
+
+// Of a raw element, which ends at its first closing tag, or with the page.
+Extent raw_extent(std::string_view html, const Tag& opening) {
+  for (size_t at = html.find("</", opening.end); at != std::string_view::npos;
+       at = html.find("</", at + 2)) {
+    const std::string_view name = html.substr(at + 2, opening.name.size());
+    if (std::equal(name.begin(), name.end(), opening.name.begin(), opening.name.end(),
+                   [](char a, char b) { return lower(a) == b; }))
+      return {at, tag_end(html, at + 2)};
+  }
+  return {html.size(), html.size()};
+}
+
+// Nothing for an element without a closing tag: HTML lets many of them be left out.
+std::optional<Extent> element_extent(std::string_view html, const Tag& opening) {
+  if (is_raw(opening.name)) return raw_extent(html, opening);
   int depth = 1;
   for (size_t at = html.find('<', opening.end); at != std::string_view::npos;
        at = html.find('<', at)) {
     const auto tag = read_tag(html, at);
-    if (!tag || (raw && !(tag->closing && tag->name == opening.name))) {
+    if (!tag) {
       ++at;
       continue;
     }
     if (tag->name == opening.name && !tag->empty) depth += tag->closing ? -1 : 1;
-    if (depth == 0) return {at, tag->end};
+    if (depth == 0) return Extent{at, tag->end};
     at = tag->end;
+    if (!tag->closing && is_raw(tag->name)) at = raw_extent(html, *tag).end;
   }
-  return {html.size(), html.size()};
+  return std::nullopt;
 }
 
 // The content of the element that is marked as the page's main part, or the whole page.
 std::string_view main_part(std::string_view html) {
   for (size_t at = html.find('<'); at != std::string_view::npos; at = html.find('<', at)) {
     const auto tag = read_tag(html, at);
-    if (tag && !tag->closing && (tag->name == "main" || attribute(*tag, "role") == "main"))
-      return html.substr(tag->end, element_extent(html, *tag).content_end - tag->end);
+    if (tag && !tag->closing && (tag->name == "main" || attribute(*tag, "role") == "main")) {
+      const auto extent = element_extent(html, *tag);
+      return html.substr(tag->end, (extent ? extent->content_end : html.size()) - tag->end);
+    }
     at = tag ? tag->end : at + 1;
+    if (tag && !tag->closing && is_raw(tag->name)) at = raw_extent(html, *tag).end;
   }
   return html;
 }
@@ -146,11 +167,9 @@ class HtmlExtractor {
         const size_t end = std::min(html.find('<', at + 1), html.size());
         add_text(html.substr(at, end - at));
         at = end;
-      } else if (is_noise(*tag)) {
-        at = element_extent(html, *tag).end;
       } else {
-        handle(*tag);
-        at = tag->end;
+        at = is_noise(*tag) ? end_of_noise(html, *tag) : tag->end;
+        if (at == tag->end) handle(*tag);
       }
     }
     const bool mostly_links = 2 * linked_bytes_ > text_.size();
@@ -158,6 +177,16 @@ class HtmlExtractor {
   }
 
  private:
+  // Behind the element, or behind its tag where nothing closes it: what follows may be the page.
+  // Such searches read to the end of the page, so there are only so many of them.
+  size_t end_of_noise(std::string_view html, const Tag& tag) {
+    constexpr size_t most_unclosed = 32;
+    if (unclosed_.size() == most_unclosed || unclosed_.contains(tag.name)) return tag.end;
+    if (const auto extent = element_extent(html, tag)) return extent->end;
+    unclosed_.insert(tag.name);
+    return tag.end;
+  }
+
   void add_text(std::string_view raw) {
     const std::string text = decode_entities(raw);
     const size_t before = text_.size();
@@ -201,6 +230,7 @@ class HtmlExtractor {
   }
 
   TextBuilder text_;
+  std::unordered_set<std::string> unclosed_;  // names of noise that has no closing tag
   int preformatted_ = 0, item_depth_ = 0;
   bool in_cell_ = false;
   bool in_link_ = false;

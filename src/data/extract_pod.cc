@@ -26,7 +26,7 @@ class PodText {
         at_ += close.size();
         return result;
       }
-      const bool code = at_ + 1 < text_.size() && text_[at_ + 1] == '<' &&
+      const bool code = depth_ < deepest && at_ + 1 < text_.size() && text_[at_ + 1] == '<' &&
                         std::isupper(static_cast<unsigned char>(text_[at_]));
       if (code)
         result += read_code();
@@ -45,7 +45,9 @@ class PodText {
       while (at_ < text_.size() && text_[at_] == ' ') ++at_;
       close = " " + close;
     }
+    ++depth_;
     const std::string inside = read_until(close);
+    --depth_;
     if (kind == 'X' || kind == 'Z') return {};
     if (kind == 'E') return entity(inside);
     if (kind == 'L') return link(inside);
@@ -71,8 +73,11 @@ class PodText {
     return slash == 0 ? section : section + " in " + inside.substr(0, slash);
   }
 
+  static constexpr int deepest = 32;  // of codes in each other; what is deeper is text
+
   std::string_view text_;
   size_t at_ = 0;
+  int depth_ = 0;
 };
 
 class PodExtractor {

@@ -39,6 +39,31 @@ TEST(Html, AnIndexGivesNothing) {
             "");
 }
 
+// HTML lets closing tags be left out, and people do: what follows is not lost.
+TEST(Html, UnclosedElementsDoNotSwallowThePage) {
+  EXPECT_EQ(text_from_html("<html><head><title>T</title><meta charset=utf-8>"
+                           "<script>'<main>'</script><body><p>The page.<form><p>More of it."),
+            "The page.\n\nMore of it.\n");
+  EXPECT_EQ(text_from_html("<p>One.<nav><a href=x>Home</a></nav><p>Two.<main><p>Three."),
+            "Three.\n");
+}
+
+// Each of them took minutes, or the stack.
+TEST(Extract, HostilePagesTakeNoTime) {
+  const auto repeated = [](std::string_view text, int count) {
+    std::string all;
+    for (int i = 0; i < count; ++i) all += text;
+    return all;
+  };
+  EXPECT_EQ(text_from_html("<p>Text." + repeated("<script>a<b;", 200000)), "Text.\n");
+  EXPECT_EQ(text_from_html("<p>Text." + repeated("<form>", 200000)), "Text.\n");
+  std::string names = "<p>Text.";
+  for (int i = 0; i < 50000; ++i) names += "<x" + std::to_string(i) + " class=\"toc\">";
+  EXPECT_EQ(text_from_html(names), "Text.\n");
+  const std::string pod = "=head1 X\n\n" + repeated("B<", 200000) + "end\n";
+  EXPECT_TRUE(text_from_pod(pod).ends_with("end\n"));
+}
+
 TEST(Html, SurvivesNonsense) {
   for (const char* html :
        {"<", "<a", "<a href=\"x", "</", "<p", "&", "&#;", "<!--", "<script>x", "a<b>c<"})

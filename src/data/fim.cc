@@ -21,11 +21,12 @@ FimParts cut_for_fim(std::string_view text, Random& random) {
   return {text.substr(0, begin), text.substr(begin, end - begin), text.substr(end)};
 }
 
-std::vector<int32_t> encode_fim(const FimParts& parts, const Tokenizer& tokenizer) {
+std::vector<int32_t> encode_fim(const FimParts& parts, const Tokenizer& tokenizer,
+                                bool parse_special) {
   std::vector<int32_t> ids;
   const auto append = [&](std::string_view mark, std::string_view text) {
     ids.push_back(tokenizer.require_special(mark));
-    const std::vector<int32_t> part = tokenizer.encode(text, {.parse_special = false});
+    const std::vector<int32_t> part = tokenizer.encode(text, {.parse_special = parse_special});
     ids.insert(ids.end(), part.begin(), part.end());
   };
   append(special::fim_begin, parts.prefix);

@@ -19,8 +19,10 @@ struct FimParts {
 // Cuts valid UTF-8 at two random places between characters.
 FimParts cut_for_fim(std::string_view text, Random& random);
 
-// The ids of the rearranged text. Each part is encoded by itself. The tokenizer must have the three
-// tokens. Thread-safe.
-std::vector<int32_t> encode_fim(const FimParts& parts, const Tokenizer& tokenizer);
+// The ids of the rearranged text. Each part is encoded by itself, added tokens written in it as
+// such where parse_special; one that a cut goes through is plain text. The tokenizer must have the
+// three tokens. Thread-safe.
+std::vector<int32_t> encode_fim(const FimParts& parts, const Tokenizer& tokenizer,
+                                bool parse_special);
 
 }  // namespace minke

@@ -1,6 +1,7 @@
 #include "data/input_stream.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -22,10 +23,15 @@ class InputStream::Decoder {
 
 namespace {
 
+// A corpus is read more than once, which a pipe cannot give; opening one must not wait either.
 int open_file(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) fail("cannot open {}: {}", path.string(), std::strerror(errno));
-  return descriptor;
+  struct stat status {};
+  if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) return descriptor;
+  ::close(descriptor);
+  fail("{} is no file but a pipe or a device, which cannot be read twice; write it to a file first",
+       path.string());
 }
 
 // Plain and gzip files; zlib tells them apart.
@@ -86,11 +92,13 @@ class ZstdDecoder : public InputStream::Decoder {
                                                                      ZSTD_freeDStream};
 };
 
+// The magic number of a frame, or of one to skip, with which parallel compressors begin.
 bool is_zstd(const fs::path& path) {
   ZlibDecoder file(path);
-  unsigned char magic[4] = {};
-  return file.read(reinterpret_cast<char*>(magic), 4) == 4 && magic[0] == 0x28 &&
-         magic[1] == 0xB5 && magic[2] == 0x2F && magic[3] == 0xFD;
+  uint32_t magic = 0;
+  if (file.read(reinterpret_cast<char*>(&magic), sizeof magic) != sizeof magic) return false;
+  return magic == ZSTD_MAGICNUMBER ||
+         (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/threads.h"
+#include "data/corpus_files.h"
 #include "data/deduplicate.h"
 #include "data/fim.h"
 #include "data/shard.h"
@@ -34,6 +35,12 @@ void check(const PrepareOptions& options) {
   if (fs::exists(output) && !empty && !fs::exists(output / "index.json"))
     fail_usage("{} is there already and is no data set; choose another output folder",
                output.string());
+  for (const fs::path& input : options.inputs)
+    if (fs::is_directory(input) && is_searched(input, output))
+      fail_usage(
+          "the output {} lies in the input {}: its validation.txt would be read as text to train "
+          "on; choose a folder elsewhere, or one whose name begins with an underscore",
+          output.string(), input.string());
 }
 
 class Preparation {
@@ -172,13 +179,13 @@ class Preparation {
     return encoded;
   }
 
-  // Special tokens that a text mentions are plain text: only this function places real ones.
+  // Special tokens that a text mentions are plain text, unless the text is trusted.
   Encoded encode_document(const std::string& text, bool may_be_fim) const {
     Random random(options_.seed, hash_name(text));
     Encoded encoded;
     encoded.is_fim = may_be_fim && random.uniform() < options_.fim_rate;
     encoded.ids = encoded.is_fim
-                      ? encode_fim(cut_for_fim(text, random), tokenizer_)
+                      ? encode_fim(cut_for_fim(text, random), tokenizer_, options_.parse_special)
                       : tokenizer_.encode(text, {.parse_special = options_.parse_special});
     if (tokenizer_.adds_bos()) encoded.ids.insert(encoded.ids.begin(), *tokenizer_.bos_id());
     encoded.ids.push_back(index_.eos_id);

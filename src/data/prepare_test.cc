@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "base/error.h"
@@ -75,7 +76,7 @@ TEST(Fim, GivesTheTextBack) {
   Random random(1);
   for (int round = 0; round < 100; ++round) {
     const FimParts parts = cut_for_fim(text, random);
-    const auto ids = encode_fim(parts, tokenizer);
+    const auto ids = encode_fim(parts, tokenizer, false);
     const auto hole =
         std::find(ids.begin(), ids.end(), tokenizer.require_special(special::fim_hole));
     const auto end = std::find(ids.begin(), ids.end(), tokenizer.require_special(special::fim_end));
@@ -103,6 +104,39 @@ TEST(Prepare, MakesACompleteDataSet) {
   EXPECT_EQ(static_cast<int64_t>(held_out.size()), index.validation.text_bytes);
   EXPECT_EQ(read_index(options.output).train.shards[1].sha256,
             sha256_file(options.output / index.train.shards[1].file));
+}
+
+// Rearranged documents have the same tokens as others.
+TEST(Prepare, TrustedTextHasItsTokens) {
+  const TestFolder folder("trusted");
+  PrepareOptions options = options_for(folder);
+  options.validation_fraction = 0;
+  options.parse_special = true;
+  options.fim_rate = 1;
+  const DatasetIndex index = prepare_data(options);
+  EXPECT_EQ(index.fim_documents, 200);
+  const TokenDataset dataset(options.output, Split::train, {.sequence_length = 1});
+  const int32_t think = Tokenizer::load(tokenizer_folder).require_special("<think>");
+  std::vector<int32_t> pairs(2 * dataset.windows());
+  dataset.read_sequences(0, dataset.windows(), pairs.data());
+  int64_t found = 0;
+  for (size_t i = 0; i < pairs.size(); i += 2) found += pairs[i] == think;
+  EXPECT_GT(found, 190) << "few cuts go through one";
+}
+
+TEST(Prepare, TheOutputIsNotInTheInput) {
+  const TestFolder folder("inside");
+  PrepareOptions options = options_for(folder);
+  options.inputs = {folder.path()};
+  const auto refused = [&](const fs::path& output) {
+    options.output = output;
+    return error_of([&] { prepare_data(options); });
+  };
+  for (const char* name : {"prepared", "sub/prepared/", "sub/../prepared"})
+    EXPECT_NE(refused(folder.path() / name).find("validation.txt"), std::string::npos) << name;
+  for (const char* name : {"_prepared", ".cache/data/", "../minke_inside_elsewhere"})
+    EXPECT_EQ(refused(folder.path() / name), "") << name;
+  fs::remove_all(folder.path() / "../minke_inside_elsewhere");
 }
 
 TEST(Prepare, ThreadsDoNotMatter) {
@@ -210,10 +244,37 @@ TEST(TokenDataset, DamageIsNamed) {
   damaged[0] = 'X';
   write_file(shard, damaged);
   EXPECT_NE(open().find("train-00001.bin"), std::string::npos);
+  write_file(shard, "");
+  EXPECT_NE(open().find("train-00001.bin has 0 bytes"), std::string::npos) << open();
   fs::remove(shard);
   EXPECT_NE(open().find("train-00001.bin"), std::string::npos);
   write_file(options.output / "index.json", "{");
   EXPECT_NE(open().find("index.json"), std::string::npos);
+}
+
+// Counts that overflow, and ids that the vocabulary does not have.
+TEST(TokenDataset, LiesOfAnIndexAreNamed) {
+  const TestFolder folder("lies");
+  const PrepareOptions options = options_for(folder);
+  const DatasetIndex good = prepare_data(options);
+  const auto read = [&](const DatasetIndex& index) {
+    write_index(index, options.output);
+    return error_of([&] {
+      const TokenDataset dataset(options.output, Split::train, {.sequence_length = 16});
+      std::vector<int32_t> all(dataset.windows() * dataset.window());
+      dataset.read_sequences(0, dataset.windows(), all.data());
+    });
+  };
+  for (const int64_t tokens :
+       {int64_t{-16}, int64_t{1} << 62, std::numeric_limits<int64_t>::max()}) {
+    DatasetIndex index = good;
+    index.train.shards[1].tokens = tokens;
+    EXPECT_NE(read(index).find("train-00001.bin"), std::string::npos) << tokens;
+  }
+  DatasetIndex small = good;
+  small.vocab_size = 300;
+  small.token_bytes.resize(300);
+  EXPECT_NE(read(small).find("the vocabulary has 300"), std::string::npos) << read(small);
 }
 
 TEST(Prepare, BadCallsDestroyNothing) {
@@ -229,10 +290,12 @@ TEST(Prepare, BadCallsDestroyNothing) {
   bad = options, bad.tokenizer = folder.path();
   EXPECT_NE(error_of([&] { prepare_data(bad); }).find("tokenizer"), std::string::npos);
   EXPECT_EQ(sha256_file(options.output / "index.json"), before);
-  EXPECT_NE(error_of([&] {
-              TokenDataset(options.output, Split::train, {.sequence_length = 100000});
-            }).find("too few"),
-            std::string::npos);
+  for (const int64_t length : {int64_t{100000}, std::numeric_limits<int64_t>::max()})
+    EXPECT_NE(error_of([&] {
+                TokenDataset(options.output, Split::train, {.sequence_length = length});
+              }).find("too few"),
+              std::string::npos)
+        << length;
 }
 
 }  // namespace

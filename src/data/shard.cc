@@ -84,6 +84,9 @@ SplitEntry ShardWriter::finish() {
 
 Shard::Shard(const fs::path& path, int64_t tokens, int32_t token_width, bool verify)
     : file_(path), tokens_(tokens), token_width_(token_width) {
+  constexpr int64_t most_tokens = int64_t{1} << 60;  // whose bytes can be counted
+  if (tokens < 0 || tokens > most_tokens)
+    fail("{}: index.json gives it {} tokens; prepare the data again", path.string(), tokens);
   const auto bytes = file_.bytes();
   const auto expected = static_cast<int64_t>(sizeof(Header)) + tokens * token_width;
   if (static_cast<int64_t>(bytes.size()) != expected)

@@ -19,12 +19,12 @@ TokenDataset::TokenDataset(const fs::path& folder, Split split, const WindowOpti
     starts_.push_back(starts_.back() + shard.tokens);
   }
   windows_ = (starts_.back() - 1 - options.mtp_depth) / options.sequence_length;
-  if (starts_.back() < window())
+  if (windows_ < 1)
     fail(
-        "the {} split of {} has {} tokens, too few for one sequence of {}; use shorter sequences "
-        "or more text",
+        "the {} split of {} has {} tokens, too few for one sequence of {} and the targets behind "
+        "it; use shorter sequences or more text",
         split == Split::train ? "training" : "validation", folder.string(), starts_.back(),
-        window());
+        options.sequence_length);
 }
 
 void TokenDataset::read_sequences(int64_t first, int64_t count, int32_t* out) const {
@@ -38,6 +38,7 @@ void TokenDataset::read_sequences(int64_t first, int64_t count, int32_t* out) co
 }
 
 void TokenDataset::read_window(int64_t window_index, int32_t* out) const {
+  const std::span<const int32_t> tokens(out, static_cast<size_t>(window()));
   int64_t position = window_index * options_.sequence_length;
   auto shard = std::upper_bound(starts_.begin(), starts_.end(), position) - starts_.begin() - 1;
   for (int64_t left = window(); left > 0; ++shard) {
@@ -47,6 +48,10 @@ void TokenDataset::read_window(int64_t window_index, int32_t* out) const {
     position += count;
     left -= count;
   }
+  for (const int32_t token : tokens)
+    if (token < 0 || token >= index_.vocab_size)
+      fail("the shards have a token {}, the vocabulary has {}; prepare the data again", token,
+           index_.vocab_size);
 }
 
 int64_t TokenDataset::target_bytes(std::span<const int32_t> sequence) const {

@@ -38,6 +38,7 @@ class TokenDataset {
   int64_t windows() const { return windows_; }
 
   // Sequences first .. first + count - 1 of the endless order of epochs: out is [count, window()].
+  // A token that the index's vocabulary does not have is an Error.
   void read_sequences(int64_t first, int64_t count, int32_t* out) const;
 
   // UTF-8 bytes of the targets sequence[1 .. sequence_length]: bits per byte are

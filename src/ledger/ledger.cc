@@ -26,16 +26,16 @@ std::optional<double> Ledger::fraction_of_peak() const {
 }
 
 double Ledger::cost() const {
-  const double hourly = static_cast<double>(cores) * prices.per_core_hour +
-                        static_cast<double>(gpus) * prices.per_gpu_hour;
-  return wall_seconds / seconds_per_hour * hourly +
+  return core_seconds / seconds_per_hour * prices.per_core_hour +
+         wall_seconds / seconds_per_hour * static_cast<double>(gpus) * prices.per_gpu_hour +
          energy_joules.value_or(0.0) / joules_per_kwh * prices.per_kwh;
 }
 
-LedgerSession::LedgerSession(Ledger before, int64_t last_step)
+LedgerSession::LedgerSession(Ledger before)
     : ledger_(std::move(before)),
       energy_before_(ledger_.energy_joules),
       wall_before_(ledger_.wall_seconds),
+      core_before_(ledger_.core_seconds),
       cpu_before_(ledger_.cpu_seconds),
       wall_start_(now_seconds()),
       cpu_start_(minke::cpu_seconds()) {
@@ -44,11 +44,16 @@ LedgerSession::LedgerSession(Ledger before, int64_t last_step)
   ++ledger_.sessions;
   ledger_.machine = minke::machine().cpu_name;
   ledger_.cores = minke::machine().cores;
-  std::erase_if(ledger_.curve, [&](const LearningPoint& point) { return point.step > last_step; });
+}
+
+void LedgerSession::go_on_after(int64_t step) {
+  std::erase_if(ledger_.curve, [&](const LearningPoint& point) { return point.step > step; });
 }
 
 Ledger& LedgerSession::update() {
-  ledger_.wall_seconds = wall_before_ + now_seconds() - wall_start_;
+  const double seconds = now_seconds() - wall_start_;
+  ledger_.wall_seconds = wall_before_ + seconds;
+  ledger_.core_seconds = core_before_ + seconds * static_cast<double>(ledger_.cores);
   ledger_.cpu_seconds = cpu_before_ + minke::cpu_seconds() - cpu_start_;
   ledger_.peak_memory_bytes = std::max(ledger_.peak_memory_bytes, peak_resident_bytes());
   const std::optional<double> joules = energy_.joules();

@@ -29,11 +29,12 @@ struct LearningPoint {
 struct Ledger {
   std::string name;
   std::string machine;  // the CPU's name
-  int64_t cores = 0;    // granted to the run
+  int64_t cores = 0;    // granted to the last session
   int64_t gpus = 0;
   int64_t sessions = 0;
   bool finished = false;  // the run did all that its recipe asks for
   double wall_seconds = 0.0;
+  double core_seconds = 0.0;      // wall time of each session times its cores
   double training_seconds = 0.0;  // wall time inside training steps: what rates are computed with
   double cpu_seconds = 0.0;
   int64_t steps = 0;
@@ -57,13 +58,15 @@ struct Ledger {
   double cost() const;
 };
 
-// Measures one session of a run, in this process, on top of the sessions before it. Not
-// thread-safe.
+// Measures one session of a run, in this process, on top of the sessions before it. Its time begins
+// with its construction. Not thread-safe.
 class LedgerSession {
  public:
-  // `before`: the ledger as the last session left it, or a new one. Points of the curve after
-  // `last_step` are dropped: the run will pass them again.
-  LedgerSession(Ledger before, int64_t last_step);
+  // before: the ledger as the last session left it, or a new one.
+  explicit LedgerSession(Ledger before);
+
+  // Drops the points of the curve after that step: the run will pass them again.
+  void go_on_after(int64_t step);
 
   // Brings times, energy and peak memory up to date and returns the ledger, for the caller to fill
   // in the rest.
@@ -72,7 +75,7 @@ class LedgerSession {
  private:
   Ledger ledger_;
   std::optional<double> energy_before_;
-  double wall_before_, cpu_before_;
+  double wall_before_, core_before_, cpu_before_;
   double wall_start_, cpu_start_;
   EnergyMeter energy_;
 };

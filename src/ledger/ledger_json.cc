@@ -27,6 +27,7 @@ void visit_fields(Ledger& l, Visit&& visit) {
   visit("sessions", l.sessions);
   visit("finished", l.finished);
   visit("wall_seconds", l.wall_seconds);
+  visit("core_seconds", l.core_seconds);
   visit("training_seconds", l.training_seconds);
   visit("cpu_seconds", l.cpu_seconds);
   visit("steps", l.steps);
@@ -53,6 +54,11 @@ void read_entry(const Json& json, const char* key, const std::string& where, T& 
   if (found == json.end()) fail("{}: {} is missing", where, key);
   if constexpr (std::same_as<T, std::optional<double>>) {
     if (!found->is_null()) read_field(*found, field, where, key, member.emplace());
+  } else if constexpr (std::same_as<T, double>) {
+    if (found->is_null())  // how JSON writes a loss that is not finite
+      member = NAN;
+    else
+      read_field(*found, field, where, key, member);
   } else {
     read_field(*found, field, where, key, member);
   }
@@ -87,9 +93,21 @@ std::string write_ledger(const Ledger& ledger) {
   return json.dump(2) + "\n";
 }
 
+namespace {
+
+// Older ledgers have no core_seconds: their sessions are taken to have had the same cores.
+void add_core_seconds(Json& json) {
+  const Json seconds = json.value("wall_seconds", Json()), cores = json.value("cores", Json());
+  if (!json.contains("core_seconds") && seconds.is_number() && cores.is_number())
+    json["core_seconds"] = seconds.get<double>() * cores.get<double>();
+}
+
+}  // namespace
+
 Ledger parse_ledger(const std::string& text, const std::string& where) {
-  const Json json = parse_json(text, where);
+  Json json = parse_json(text, where);
   if (!json.is_object()) fail("{}: a JSON object was expected", where);
+  add_core_seconds(json);
   Ledger ledger;
   visit_fields(ledger,
                [&](const char* key, auto& member) { read_entry(json, key, where, member); });

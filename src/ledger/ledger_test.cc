@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "base/error.h"
@@ -28,6 +29,7 @@ Ledger example() {
   l.cores = 2;
   l.sessions = 1;
   l.wall_seconds = 7200;
+  l.core_seconds = 14400;
   l.training_seconds = 3600;
   l.cpu_seconds = 12345;
   l.steps = 1000;
@@ -67,6 +69,17 @@ TEST_F(LedgerTest, ReadsWhatItWrote) {
   EXPECT_EQ(write_ledger(parse_ledger(write_ledger(Ledger()), "x")), write_ledger(Ledger()));
 }
 
+// JSON has no NaN; a run that skips such steps must still find its bill.
+TEST_F(LedgerTest, ReadsALossThatIsNotFinite) {
+  Ledger l = example();
+  l.curve[0].train_loss = NAN;
+  l.curve[1].bits_per_byte = NAN;
+  const Ledger read = parse_ledger(write_ledger(l), "x");
+  EXPECT_TRUE(std::isnan(read.curve[0].train_loss));
+  EXPECT_FALSE(read.curve[1].bits_per_byte);
+  EXPECT_NE(ledger_table(read).find("nan"), std::string::npos);
+}
+
 TEST_F(LedgerTest, RefusesDamagedFiles) {
   EXPECT_THROW(load_ledger(folder_), Error);
   EXPECT_THROW(parse_ledger("", "x"), Error);
@@ -83,7 +96,8 @@ TEST_F(LedgerTest, RefusesDamagedFiles) {
 TEST_F(LedgerTest, SessionsAddToEachOther) {
   Ledger before = example();
   before.energy_joules.reset();
-  LedgerSession session(before, 15);
+  LedgerSession session(before);
+  session.go_on_after(15);
   const Ledger& now = session.update();
   EXPECT_EQ(now.sessions, 2);
   EXPECT_GE(now.wall_seconds, before.wall_seconds);
@@ -93,6 +107,21 @@ TEST_F(LedgerTest, SessionsAddToEachOther) {
   EXPECT_FALSE(now.energy_joules) << "the first session's energy is not known";
   ASSERT_EQ(now.curve.size(), 1);
   EXPECT_EQ(now.curve[0].step, 10);
+}
+
+// A run that goes on with other cores keeps the bill of the sessions before.
+TEST_F(LedgerTest, EachSessionIsPaidWithItsOwnCores) {
+  Ledger before = example();
+  before.energy_joules.reset();
+  before.cores = 100;
+  before.core_seconds = 720000;
+  LedgerSession session(before);
+  const Ledger& now = session.update();
+  EXPECT_GE(now.cost(), 200 * 0.05);
+  EXPECT_LT(now.cost(), 200 * 0.05 + 0.1);
+  auto json = parse_json(write_ledger(example()), "x");
+  json.erase("core_seconds");  // as older versions wrote it
+  EXPECT_DOUBLE_EQ(parse_ledger(json.dump(), "x").cost(), example().cost());
 }
 
 TEST_F(LedgerTest, EnergyCountersWrap) {

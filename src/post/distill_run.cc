@@ -1,5 +1,6 @@
 #include "post/distill_run.h"
 
+#include "base/folder_lock.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/stop_signals.h"
@@ -66,8 +67,7 @@ class Run {
         resume_(resume),
         checkpoint_(resume ? find_checkpoint(folder_) : std::nullopt),
         group_(make_local_group()),
-        ledger_(resume && fs::exists(folder_ / "ledger.json") ? load_ledger(folder_) : Ledger(),
-                0) {
+        ledger_(resume && fs::exists(folder_ / "ledger.json") ? load_ledger(folder_) : Ledger()) {
     fs::create_directories(folder_);
     write_file(folder_ / "recipe.toml", write_distill_config(config));
     Ledger& ledger = ledger_.update();
@@ -282,6 +282,7 @@ void run_distill(const DistillConfig& config, bool resume) {
         "{} already holds a run; continue it with --resume, or choose another folder with "
         "--set output=...",
         folder.string());
+  const FolderLock lock(folder, "`minke distill`");
   Run(config, resume).run();
 }
 

@@ -1,5 +1,6 @@
 #include "post/grpo_run.h"
 
+#include "base/folder_lock.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/stop_signals.h"
@@ -73,12 +74,11 @@ class Run {
   // resume: verdicts of the run so far are kept, whether it has a checkpoint or not.
   Run(const GrpoConfig& config, bool resume, const std::optional<fs::path>& checkpoint)
       : folder_(config.output),
+        ledger_(resume && fs::exists(folder_ / "ledger.json") ? load_ledger(folder_) : Ledger()),
         group_(make_local_group()),
         trainer_(config, make_task(config.task), make_reward(config.reward, config.sandbox),
                  *group_, resume),
-        ledger_(checkpoint && fs::exists(folder_ / "ledger.json") ? load_ledger(folder_) : Ledger(),
-                resume_from(checkpoint)),
-        metrics_(folder_ / "metrics.jsonl", checkpoint ? trainer_.position().step : -1),
+        metrics_(folder_ / "metrics.jsonl", resume_from(checkpoint)),
         samples_(folder_ / "samples.jsonl", checkpoint ? trainer_.position().step : -1) {
     write_file(folder_ / "recipe.toml", write_grpo_config(config));
     Ledger& ledger = ledger_.update();
@@ -130,9 +130,10 @@ class Run {
   const GrpoConfig& config() const { return trainer_.config(); }
   bool passes(int64_t every) const { return every > 0 && trainer_.position().step % every == 0; }
 
-  // Returns the step that the run goes on after.
+  // Returns the step that the run goes on after, -1 when it begins.
   int64_t resume_from(const std::optional<fs::path>& checkpoint) {
-    if (checkpoint) trainer_.resume(*checkpoint);
+    if (!checkpoint) return -1;
+    trainer_.resume(*checkpoint);
     return trainer_.position().step;
   }
 
@@ -202,9 +203,9 @@ class Run {
 
   StopSignals signals_;
   fs::path folder_;
+  LedgerSession ledger_;
   std::unique_ptr<Group> group_;
   GrpoTrainer trainer_;
-  LedgerSession ledger_;
   MetricsWriter metrics_, samples_;
   std::optional<double> first_accuracy_;
 };
@@ -219,6 +220,7 @@ void run_grpo(const GrpoConfig& config, bool resume) {
         "{} already holds a run; continue it with --resume, or choose another folder with "
         "--set output=...",
         folder.string());
+  const FolderLock lock(folder, "`minke grpo`");
   Run(config, resume, resume ? find_checkpoint(folder) : std::nullopt).train();
 }
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <spawn.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "base/folder_lock.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/threads.h"
@@ -67,38 +67,6 @@ class SignalsWait {
 
  private:
   sigset_t before_;
-};
-
-// RUN/lock, held as long as this process or a stage that it has started lives: the stage inherits
-// the open file. It says who they are.
-class FolderLock {
- public:
-  explicit FolderLock(const fs::path& folder) {
-    const fs::path path = folder / "lock";
-    file_ = open(path.c_str(), O_RDWR | O_CREAT, 0644);
-    if (file_ < 0) fail("cannot write {}: {}", path.string(), std::strerror(errno));
-    if (flock(file_, LOCK_EX | LOCK_NB) == 0) {
-      tell("");
-      return;
-    }
-    const int error = errno;
-    close(file_);
-    if (error != EWOULDBLOCK) fail("cannot lock {}: {}", path.string(), std::strerror(error));
-    fail("{} is in use by {}; wait for it to end, or end it", folder.string(), read_file(path));
-  }
-  ~FolderLock() { close(file_); }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-
-  // stage: what is said of it behind this process.
-  void tell(const std::string& stage) const {
-    const std::string text = fmt::format("`minke run`, process {}{}", getpid(), stage);
-    if (ftruncate(file_, 0) != 0 || pwrite(file_, text.data(), text.size(), 0) < 0)
-      fail("cannot write the lock of the run's folder: {}", std::strerror(errno));
-  }
-
- private:
-  int file_ = -1;
 };
 
 struct Outcome {
@@ -178,7 +146,7 @@ class Pipeline {
   Pipeline(const PipelineConfig& config, std::string recipe_path)
       : config_(config), recipe_path_(std::move(recipe_path)), folder_(config.output) {
     for (const char* part : {"recipes", "outputs"}) fs::create_directories(folder_ / part);
-    lock_.emplace(folder_);
+    lock_.emplace(folder_, "`minke run`", true);  // a stage that outlives this keeps it
     if (fs::exists(folder_ / "stages.json")) record_ = load_pipeline_record(folder_);
     record_.name = config.name;
     record_.currency = config.cost.currency;

@@ -1,9 +1,6 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -33,17 +30,15 @@ std::vector<int64_t> stored_steps(const fs::path& run) {
   return steps;
 }
 
-// Removes what processes that were killed while they saved have left: step-N.tmp-PID.
+// Removes what processes that were killed while they saved have left: step-N.tmp-PID. None lives,
+// as one process at a time works in a run's folder.
 void remove_unfinished(const fs::path& run) {
   std::error_code code;
   std::vector<fs::path> unfinished;
   for (const auto& entry : fs::directory_iterator(run / "checkpoints", code)) {
     const std::string name = entry.path().filename().string();
-    const size_t end = name.rfind("-");
-    if (!name.starts_with("step-") || !name.substr(0, end).ends_with(".tmp")) continue;
-    const pid_t process = std::atoi(name.c_str() + end + 1);
-    const bool gone = process > 0 && kill(process, 0) != 0 && errno == ESRCH;
-    if (gone) unfinished.push_back(entry.path());
+    if (name.starts_with("step-") && name.find(".tmp-") != std::string::npos)
+      unfinished.push_back(entry.path());
   }
   for (const fs::path& folder : unfinished) fs::remove_all(folder, code);
 }
@@ -107,7 +102,10 @@ void save_checkpoint(const fs::path& run, const TrainPosition& position,
   write_checksums(folder.path());
   folder.commit();
 
-  const std::vector<int64_t> steps = stored_steps(run);
+  // What lies after this step was damaged, or the run would have gone on from it: it does not
+  // count.
+  std::vector<int64_t> steps = stored_steps(run);
+  std::erase_if(steps, [&](int64_t step) { return step > position.step; });
   for (size_t i = static_cast<size_t>(std::max<int64_t>(1, keep)); i < steps.size(); ++i)
     fs::remove_all(checkpoint_folder(run, steps[i]));
 }

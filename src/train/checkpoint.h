@@ -39,7 +39,7 @@ struct CheckpointContent {
   std::string base{};
 };
 
-// Writes one, whole or not at all, and then removes all but the last `keep`.
+// Writes one, whole or not at all, and then removes all but the last `keep` up to it.
 void save_checkpoint(const fs::path& run, const TrainPosition& position,
                      const CheckpointContent& content, int64_t keep);
 

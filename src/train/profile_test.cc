@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <thread>
+#include <utility>
 
 #include "base/machine.h"
 
@@ -38,10 +39,12 @@ TEST(StepProfile, AddsUpToTheStepsAndCountsNothingTwice) {
   }
   const auto json = profile.json({});
   ASSERT_EQ(json["operations"].size(), 2u);
-  const auto& first = json["operations"][0];
-  EXPECT_EQ(first["part"], "outer");
-  EXPECT_EQ(first["calls"], 2);
-  EXPECT_GE(first["seconds"].get<double>(), 4e-3);
+  double longest = json["operations"][0]["seconds"];
+  for (const auto& operation : json["operations"]) {  // a busy machine may turn them round
+    EXPECT_LE(operation["seconds"].get<double>(), std::exchange(longest, operation["seconds"]));
+    EXPECT_EQ(operation["calls"], 2);
+    if (operation["part"] == "outer") EXPECT_GE(operation["seconds"].get<double>(), 4e-3);
+  }
   double sum = json["seconds_between_operations"];
   EXPECT_GE(sum, 5e-3);
   for (const auto& operation : json["operations"]) sum += operation["seconds"].get<double>();

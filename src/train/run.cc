@@ -1,11 +1,14 @@
 #include "train/run.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "base/folder_lock.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/stop_signals.h"
 #include "base/threads.h"
+#include "config/recipe_file.h"
 #include "kernels/isa.h"
 #include "kernels/peak.h"
 #include "ledger/version.h"
@@ -21,6 +24,19 @@ Ledger stored_ledger(const fs::path& run) {
   return fs::exists(run / "ledger.json") ? load_ledger(run) : Ledger();
 }
 
+// A line for each key that has another value than before, or is new.
+std::string recipe_changes(const std::string& before, const std::string& now) {
+  const RecipeValues old = parse_recipe(before, "the run's recipe.toml", {});
+  std::string text;
+  for (const auto& [key, entry] : parse_recipe(now, "the recipe", {})) {
+    const auto found = old.find(key);
+    if (found == old.end() || found->second.value != entry.value)
+      text += fmt::format("\n  {} = {}{}", key, entry.value.dump(),
+                          found == old.end() ? "" : ", was " + found->second.value.dump());
+  }
+  return text;
+}
+
 // Whether `tokens` has passed a multiple of `every` since `before`.
 bool passed(int64_t before, int64_t tokens, int64_t every) {
   return every > 0 && before / every != tokens / every;
@@ -28,17 +44,18 @@ bool passed(int64_t before, int64_t tokens, int64_t every) {
 
 class Run {
  public:
-  Run(RunSettings settings, const MakeTraining& make, const std::optional<fs::path>& checkpoint,
-      bool profile)
+  Run(RunSettings settings, const MakeTraining& make, bool resume,
+      const std::optional<fs::path>& checkpoint, bool profile)
       : settings_(std::move(settings)),
         profiling_(profile),
+        ledger_(resume ? stored_ledger(settings_.folder) : Ledger()),
         group_(make_local_group()),
         training_(start(make, checkpoint)),
-        ledger_(checkpoint ? stored_ledger(settings_.folder) : Ledger(),
-                training_->position().step),
         metrics_(settings_.folder / "metrics.jsonl", checkpoint ? training_->position().step : -1),
         peak_flops_(measured_flops(measured_peaks(), training_->trained().compute())) {
+    if (checkpoint) tell_changes();
     write_file(settings_.folder / "recipe.toml", settings_.recipe);
+    ledger_.go_on_after(training_->position().step);
     Ledger& ledger = ledger_.update();
     ledger.name = settings_.name;
     ledger.prices = settings_.prices;
@@ -47,6 +64,7 @@ class Run {
     ledger.recipe_sha256 = sha256(settings_.recipe);
     ledger.data_sha256 = settings_.data_sha256;
     ledger.code_version = code_version();
+    ledger.finished = false;
     if (!ledger.curve.empty()) {
       measured_step_ = ledger.curve.back().step;
       bits_per_byte_ = ledger.curve.back().bits_per_byte;
@@ -56,6 +74,7 @@ class Run {
 
   void train() {
     StepReport report;
+    report.loss = NAN;  // until there is a step
     while (!training_->done() && !signals_.requested()) {
       const int64_t before = training_->position().tokens;
       const double start = now_seconds();
@@ -67,7 +86,7 @@ class Run {
       after_step(before, report);
     }
     if (training_->position().step != measured_step_ && training_->done()) validate(report);
-    if (training_->position().step != saved_step_) save();
+    save();
     if (profiling_) write_profile();
     if (training_->done())
       finish();
@@ -82,9 +101,22 @@ class Run {
     auto training = make(*group_, settings_);
     if (checkpoint) {
       training->resume(*checkpoint);
+      saved_step_ = training->position().step;
       info("resumed from {}", checkpoint->string());
     }
     return training;
+  }
+
+  // What the last session had otherwise: it may be meant, but the run is then another one.
+  void tell_changes() {
+    const fs::path path = settings_.folder / "recipe.toml";
+    const std::string changes =
+        fs::exists(path) ? recipe_changes(read_file(path), settings_.recipe) : "";
+    if (!changes.empty()) warn("settings that the session before did not have:{}", changes);
+    const std::string& data = ledger_.update().data_sha256;
+    if (!data.empty() && data != settings_.data_sha256)
+      warn("the data are not those of the session before; going on behind sequence {} of theirs",
+           training_->position().sequences);
   }
 
   const char* compute_name() const {
@@ -143,6 +175,7 @@ class Run {
     if (peak_flops_ > 0)
       progress.fraction_of_peak = recent_flops_ / std::max(1e-9, recent_seconds_) / peak_flops_;
     metrics_.write(progress_json(progress));
+    if (now_seconds() - ledger_written_ > ledger_seconds) write_ledger_file();
     show_progress(progress_line(progress), training_->done() || signals_.requested());
     recent_seconds_ = recent_flops_ = 0;
     recent_tokens_ = 0;
@@ -161,13 +194,20 @@ class Run {
                       {"bits_per_byte", *bits_per_byte_}});
   }
 
+  // A checkpoint, unless it is there already, and the ledger with its weights.
   void save() {
+    if (training_->position().step != saved_step_) training_->save();
     saved_step_ = training_->position().step;
-    training_->save();
     Ledger& ledger = ledger_.update();
     ledger.finished = training_->done();
     ledger.weights_sha256 = sha256_file(model_folder() / "model.safetensors");
-    write_file(settings_.folder / "ledger.json", write_ledger(ledger));
+    write_ledger_file();
+  }
+
+  // Between checkpoints too, so that a session that is killed is on the bill.
+  void write_ledger_file() {
+    write_file(settings_.folder / "ledger.json", write_ledger(ledger_.update()));
+    ledger_written_ = now_seconds();
   }
 
   fs::path model_folder() const {
@@ -188,19 +228,21 @@ class Run {
          ledger.cost(), ledger.prices.currency, model_folder().string());
   }
 
+  static constexpr double ledger_seconds = 5;  // at least, from one ledger.json to the next
+
   StopSignals signals_;
   RunSettings settings_;
   bool profiling_;
   StepProfile profile_;
+  LedgerSession ledger_;
+  int64_t measured_step_ = -1, saved_step_ = -1;
   std::unique_ptr<Group> group_;
   std::unique_ptr<Training> training_;
-  LedgerSession ledger_;
   MetricsWriter metrics_;
   double peak_flops_;
-  double recent_seconds_ = 0, recent_flops_ = 0;
+  double recent_seconds_ = 0, recent_flops_ = 0, ledger_written_ = now_seconds();
   int64_t recent_tokens_ = 0;
   std::optional<double> bits_per_byte_;
-  int64_t measured_step_ = -1, saved_step_ = -1;
 };
 
 }  // namespace
@@ -214,8 +256,9 @@ void run_training(const RunSettings& settings, const MakeTraining& make, bool re
         "{} already holds a run; continue it with --resume, or choose another folder with "
         "--set output=...",
         folder.string());
+  const FolderLock lock(folder, fmt::format("`{}`", settings.command));
   const auto checkpoint = resume ? find_checkpoint(folder) : std::nullopt;
-  Run(settings, make, checkpoint, profile).train();
+  Run(settings, make, resume, checkpoint, profile).train();
 }
 
 void run_training(const TrainConfig& config, bool resume, bool profile) {

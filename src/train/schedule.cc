@@ -51,7 +51,7 @@ int64_t batch_sequences(const BatchConfig& batch, int64_t tokens) {
   const double grown = batch.initial_sequences + ratio(tokens, batch.ramp_tokens) *
                                                      (batch.sequences - batch.initial_sequences);
   const int64_t micro_batches = static_cast<int64_t>(grown) / batch.micro_batch;
-  return std::max<int64_t>(1, micro_batches) * batch.micro_batch;
+  return std::min(batch.sequences, std::max<int64_t>(1, micro_batches) * batch.micro_batch);
 }
 
 double mtp_lambda(const BalanceConfig& balance, int64_t tokens) {

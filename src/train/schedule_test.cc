@@ -57,6 +57,8 @@ TEST(Schedule, BatchGrowsInWholeMicroBatches) {
   EXPECT_EQ(batch_sequences(batch, 0), 8);
   EXPECT_EQ(batch_sequences(batch, 500), 16);
   EXPECT_EQ(batch_sequences(batch, 1000), 32);
+  batch.micro_batch = 64;
+  EXPECT_EQ(batch_sequences(batch, 500), 32) << "a micro-batch is no more than a batch";
   batch.initial_sequences = 0;
   EXPECT_EQ(batch_sequences(batch, 0), 32);
 }

@@ -6,18 +6,22 @@
 
 #include "base/profile.h"
 #include "model/model_source.h"
-#include "plan/flops.h"
 #include "train/schedule.h"
 
 namespace minke {
 namespace {
+
+// Sequences in memory at once.
+int64_t micro_batch(const BatchConfig& batch) {
+  return std::min(batch.micro_batch, batch.sequences);
+}
 
 TrainableOptions trainable_options(const TrainConfig& config) {
   return {config.model,
           config.compute,
           config.recompute,
           config.optimizer,
-          config.batch.micro_batch * config.data.sequence_length,
+          micro_batch(config.batch) * config.data.sequence_length,
           config.data.sequence_length,
           config.seed};
 }
@@ -46,22 +50,26 @@ void check_tokenizer(const TrainConfig& config, const ModelSource& source) {
         config.data.path, source.where(), source.where());
 }
 
-// The documents of a window, as segments of their own.
+// The documents of a window, as segments of their own. Of the next document they have the first
+// token, the target of the EOS, and no more, so that MTP modules see none of it.
 void add_documents(TrainingBatch& batch, std::span<const int32_t> window, int64_t rows,
                    const std::vector<int64_t>& starts) {
   int64_t begin = 0;
-  const auto add = [&](int64_t end) {
-    if (end > begin) batch.push_back({end - begin, window.subspan(begin)});
-    begin = std::max(begin, end);
+  const auto add = [&](int64_t start) {
+    const int64_t end = std::min(start, rows);
+    if (end <= begin) return;
+    const int64_t tokens = std::min(start + 1, static_cast<int64_t>(window.size())) - begin;
+    batch.push_back({end - begin, window.subspan(begin, tokens)});
+    begin = end;
   };
-  for (const int64_t start : starts) add(std::min(start, rows));
-  add(rows);
+  for (const int64_t start : starts) add(start);
+  add(static_cast<int64_t>(window.size()));
 }
 
-double flops_of(const ModelConfig& model, const TrainingBatch& batch) {
+double flops_of(const TrainableModel& model, const TrainingBatch& batch, bool with_mtp) {
   double sum = 0;
   for (const TrainingSegment& segment : batch)
-    sum += training_flops_per_token(model, segment.rows) * static_cast<double>(segment.rows);
+    sum += model.flops_per_token(segment.rows, with_mtp) * static_cast<double>(segment.rows);
   return sum;
 }
 
@@ -75,9 +83,10 @@ Trainer::Trainer(TrainConfig config, Group& group) : config_(std::move(config)) 
   train_ = std::make_unique<TokenDataset>(
       config_.data.path, Split::train,
       window_options(config_, config_.model.num_nextn_predict_layers));
-  validation_ = std::make_unique<TokenDataset>(
-      config_.data.path, Split::validation,
-      window_options(config_, config_.model.num_nextn_predict_layers));
+  if (train_->index().validation.tokens > 0)
+    validation_ = std::make_unique<TokenDataset>(
+        config_.data.path, Split::validation,
+        window_options(config_, config_.model.num_nextn_predict_layers));
   check_vocabulary(config_, *train_);
   model_ = std::make_unique<TrainableModel>(trainable_options(config_), group);
   if (!config_.model_weights) return;
@@ -124,21 +133,23 @@ TrainingBatch Trainer::segments(const TokenDataset& data, std::span<const int32_
 StepReport Trainer::run_micro_batches(int64_t sequences) {
   StepReport report;
   report.sequences = sequences;
-  const int64_t micro = config_.batch.micro_batch;
+  const int64_t micro = micro_batch(config_.batch);
   const double tokens = static_cast<double>(sequences * config_.data.sequence_length);
-  const Transformer::StepOptions options{
-      1.0 / tokens, mtp_lambda(config_.balance, position_.tokens),
-      config_.balance.sequence_balance_alpha, static_cast<double>(micro) / sequences};
-  std::vector<int32_t> windows(static_cast<size_t>(micro * train_->window()));
-  report.mtp_loss.resize(static_cast<size_t>(config_.model.num_nextn_predict_layers));
-  CrossEntropy objective(options.gradient_scale);
+  const double lambda = mtp_lambda(config_.balance, position_.tokens);
+  std::vector<int32_t> windows;
+  CrossEntropy objective(1.0 / tokens);
   for (int64_t first = 0; first < sequences; first += micro) {
-    train_->read_sequences(position_.sequences + first, micro, windows.data());
+    const int64_t count = std::min(micro, sequences - first);  // the last may have fewer
+    const double share = static_cast<double>(count) / static_cast<double>(sequences);
+    windows.resize(static_cast<size_t>(count * train_->window()));
+    train_->read_sequences(position_.sequences + first, count, windows.data());
     const TrainingBatch batch = segments(*train_, windows);
-    report.flops += flops_of(config_.model, batch);
-    const auto losses = model_->forward_backward(batch, objective, options);
+    report.flops += flops_of(*model_, batch, lambda > 0);
+    const auto losses = model_->forward_backward(
+        batch, objective, {1.0 / tokens, lambda, config_.balance.sequence_balance_alpha, share});
     report.loss += losses.main / tokens;
-    report.balance_loss += losses.balance * options.balance_scale;
+    report.balance_loss += losses.balance * share;
+    report.mtp_loss.resize(losses.mtp.size());
     for (size_t k = 0; k < losses.mtp.size(); ++k) report.mtp_loss[k] += losses.mtp[k] / tokens;
   }
   return report;
@@ -156,7 +167,8 @@ void Trainer::stop_non_finite(const StepReport& report) const {
 }
 
 std::optional<double> Trainer::validate() {
-  const int64_t length = config_.data.sequence_length, micro = config_.batch.micro_batch;
+  if (!validation_) return std::nullopt;
+  const int64_t length = config_.data.sequence_length, micro = micro_batch(config_.batch);
   int64_t count = validation_->windows();
   if (config_.validation.max_tokens > 0)
     count = std::min(count, std::max<int64_t>(1, config_.validation.max_tokens / length));

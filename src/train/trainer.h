@@ -36,7 +36,7 @@ class Trainer : public Training {
 
   TrainConfig config_;
   TrainPosition position_;
-  std::unique_ptr<TokenDataset> train_, validation_;
+  std::unique_ptr<TokenDataset> train_, validation_;  // no validation where none is held out
   std::unique_ptr<TrainableModel> model_;
 };
 
