@@ -63,6 +63,14 @@ fs::path temporary_name(const fs::path& path) {
   return name;
 }
 
+// "models/new/" and "." have no name to which an ending could be added.
+fs::path folder_with_name(const fs::path& path) {
+  std::error_code code;
+  const fs::path whole = fs::weakly_canonical(path, code);
+  if (code) fail("cannot create folder {}: {}", path.string(), code.message());
+  return whole.has_filename() ? whole : whole.parent_path();
+}
+
 class Sha256 {
  public:
   Sha256() { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
@@ -104,6 +112,10 @@ void write_file(const fs::path& path, std::string_view content) {
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
+  // A rename would put a file in the place of a device or a pipe.
+  if (std::error_code code; fs::exists(path_, code) && !fs::is_regular_file(path_, code))
+    fail("cannot write {}: it is a {}, a file was expected", path_.string(),
+         fs::is_directory(path_, code) ? "folder" : "device or a pipe");
   if (path_.has_parent_path()) {
     std::error_code code;
     fs::create_directories(path_.parent_path(), code);
@@ -145,7 +157,7 @@ void AtomicFile::commit() {
 }
 
 AtomicFolder::AtomicFolder(fs::path path)
-    : path_(std::move(path)), temporary_(temporary_name(path_)) {
+    : path_(folder_with_name(path)), temporary_(temporary_name(path_)) {
   std::error_code code;
   fs::remove_all(temporary_, code);
   fs::create_directories(temporary_, code);
