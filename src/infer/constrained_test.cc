@@ -98,6 +98,8 @@ TEST(Grammar, ErrorsSayWhere) {
   EXPECT_NE(message("root ::= (\"a\"{9999}){9999}").find("too large"), std::string::npos);
   EXPECT_NE(message(std::string("root ::= ") + std::string(500, '(')).find("nested deeper"),
             std::string::npos);
+  EXPECT_EQ(message("root ::= \"a\"" + std::string(190000, '*')),
+            "g:1:22: more than 8 repetitions of one item");
 }
 
 // Each rule names the one before twice: 2^60 positions if all were written in place.
