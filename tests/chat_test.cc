@@ -64,6 +64,11 @@ TEST_F(ChatProgram, WrongLinesAreToldAndTheConversationGoesOn) {
   const Outcome full = chat(std::string(3000, '7') + "\nHello\n/save b.json\n", "--context 128");
   EXPECT_NE(full.err.find("the context holds 128"), std::string::npos) << full.err;
   EXPECT_EQ(saved("b.json").size(), 2u);
+  EXPECT_EQ(chat("na\xefve\n/save c.json\n", "").code, 0);  // no UTF-8
+  EXPECT_EQ(saved("c.json")[0]["content"], "na\uFFFDve");
+  write_file(folder_ / "lines", "/save ~/home.json\n");
+  EXPECT_EQ(shell("HOME=\"$PWD\" $minke --threads 1 chat run <lines").code, 0);
+  EXPECT_EQ(saved("home.json").size(), 0u);
   EXPECT_EQ(run("chat nowhere").code, 1);
   EXPECT_EQ(run("chat run --temperature -1").code, 2);
 }
@@ -101,6 +106,28 @@ TEST_F(ChatProgram, GenerateStopsAndFilters) {
   EXPECT_EQ(succeeds(call + " --min-p 1").out, greedy);
   EXPECT_NE(succeeds("generate run -p 'ships and' -n 60 --greedy --repetition-penalty 50").out,
             greedy);
+}
+
+// What a call leaves out suits the model: the length its context, the sampling its makers' advice.
+TEST_F(ChatProgram, GenerateKnowsTheModel) {
+  write_file(folder_ / "long", std::string(480, '\1'));
+  const auto answer = [&](const std::string& call) {
+    return nlohmann::json::parse(succeeds("generate " + call + " --json").out);
+  };
+  const auto rest = answer("run --prompt-file long");
+  EXPECT_EQ(rest["prompt_tokens"], 480);
+  EXPECT_LE(rest["tokens"].size(), 32u);
+  fails("generate run --prompt-file long -n 33", 2, "513 tokens are asked for");
+  const std::string call = "run -p ships -n 10 --seed 2";
+  EXPECT_EQ(answer(call + " --draft-tokens 64")["tokens"], answer(call)["tokens"]);
+  write_file(folder_ / "nothing.gbnf", "root ::= \"\"\n");
+  EXPECT_EQ(answer(call + " --grammar nothing.gbnf")["tokens_per_second"], 0.0);
+  fails("generate " + call + " --seed -1", 2, "--seed");
+  succeeds("convert run folder");
+  write_file(folder_ / "folder/generation_config.json", R"({"do_sample": false})");
+  EXPECT_EQ(answer("folder -p ships")["tokens"], answer("folder -p ships --greedy")["tokens"]);
+  EXPECT_NE(answer("folder -p ships --temperature 2")["tokens"],
+            answer("folder -p ships --greedy")["tokens"]);
 }
 
 }  // namespace
