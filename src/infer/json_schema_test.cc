@@ -159,6 +159,7 @@ TEST(JsonSchema, ReferencesAndRecursion) {
   EXPECT_TRUE(validates(R"({"anyOf": [{"type": "null"},
       {"type": "array", "items": {"$ref": "#"}}]})",
                         "[null,[[],null]]"));
+  EXPECT_TRUE(validates(R"({"type": "array", "items": {"$ref": "#"}})", "[[],[[]]]"));
 }
 
 TEST(JsonSchema, Alternatives) {
