@@ -20,7 +20,7 @@ namespace minke {
 namespace {
 
 struct Arguments {
-  std::string model, prompt, prompt_file, compute, schema_file, grammar_file;
+  std::string model, prompt, prompt_file, compute, schema_file, grammar_file, system, thinking;
   int64_t memory_bytes = 0;  // that the model may take; 0: what the machine grants
   std::optional<int64_t> max_tokens, top_k;
   std::optional<double> temperature, top_p, min_p, repetition_penalty;
@@ -44,16 +44,24 @@ Prompt plain_prompt(const Arguments& a, const Tokenizer& tokenizer) {
   return prompt;
 }
 
+ChatMessage message_of(const std::string& role, std::string content) {
+  ChatMessage message;
+  message.role = role;
+  message.content = std::move(content);
+  return message;
+}
+
 // The text as a user's turn, by the model's chat template.
 Prompt chat_prompt(Arguments& a, const ModelSource& source, const Tokenizer& tokenizer) {
   const ChatTemplate chat_template = source.chat_template(tokenizer);
-  ChatMessage message;
-  message.role = "user";
-  message.content = prompt_text(a);
-  const std::vector<ChatMessage> messages = {std::move(message)};
+  std::vector<ChatMessage> messages;
+  if (!a.system.empty()) messages.push_back(message_of("system", a.system));
+  messages.push_back(message_of("user", prompt_text(a)));
+  ChatOptions options;
+  if (!a.thinking.empty()) options.thinking = a.thinking == "on";
   a.options.stop_tokens = chat_template.stop_ids(tokenizer);
-  return {chat_template.render(tokenizer, messages, {}),
-          chat_template.prompt(messages, {}).in_reasoning};
+  return {chat_template.render(tokenizer, messages, options),
+          chat_template.prompt(messages, options).in_reasoning};
 }
 
 // What --json-schema or --grammar lets come; after the reasoning, if the model reasons.
@@ -175,7 +183,12 @@ void add_generate_command(CLI::App& app) {
                                      "File with a JSON schema that the text satisfies");
   command->add_option("--grammar", a->grammar_file, "File with a grammar that the text follows")
       ->excludes(schema);
-  command->add_flag("--chat", a->chat, "The text is a user's turn, by the model's chat template");
+  auto* chat = command->add_flag("--chat", a->chat,
+                                 "The text is a user's turn, by the model's chat template");
+  command->add_option("--system", a->system, "System prompt")->needs(chat);
+  command->add_option("--thinking", a->thinking, "on or off: whether the model reasons first")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->needs(chat);
   command
       ->add_option("--draft-tokens", a->options.draft_tokens,
                    "Guesses checked with each token; changes the speed alone")
