@@ -15,6 +15,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int64_t largest = (int64_t{1} << 53) - 1;  // beyond, doubles are no exact bounds
+constexpr std::array number_formats = {"int32", "int64", "float", "double"};
 constexpr std::string_view fraction = R"("." [0-9]{1,16})";
 
 std::string any_digits(size_t count) { return count == 0 ? "" : fmt::format("[0-9]{{{}}}", count); }
@@ -71,6 +72,10 @@ std::string magnitudes(Bound low, Bound high) {
   return joined_by(parts, " | ");
 }
 
+bool has_int32(const Json& schema) {
+  return schema.contains("format") && schema["format"] == "int32";
+}
+
 std::optional<double> number_of(const Json& schema, const char* key, const std::string& where) {
   if (!schema.contains(key)) return std::nullopt;
   if (!schema[key].is_number())
@@ -84,8 +89,10 @@ Bound lower_bound(const Json& schema, int sign, bool integers, const std::string
   const char* closed_key = sign > 0 ? "minimum" : "maximum";
   const char* open_key = sign > 0 ? "exclusiveMinimum" : "exclusiveMaximum";
   double value = -1e300;
+  if (has_int32(schema)) value = sign > 0 ? -0x1p31 : 1 - 0x1p31;
   bool is_open = false;
-  if (const auto closed = number_of(schema, closed_key, where)) value = sign * *closed;
+  if (const auto closed = number_of(schema, closed_key, where))
+    value = std::max(value, sign * *closed);
   if (const auto open = number_of(schema, open_key, where); open && sign * *open >= value) {
     value = sign * *open;
     is_open = true;
@@ -133,7 +140,12 @@ const std::vector<Format>& formats() {
 
 bool has_number_bounds(const Json& schema) {
   constexpr std::array keys = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"};
-  return std::ranges::any_of(keys, [&](const char* key) { return schema.contains(key); });
+  return has_int32(schema) ||
+         std::ranges::any_of(keys, [&](const char* key) { return schema.contains(key); });
+}
+
+bool is_number_format(const Json& format) {
+  return std::ranges::any_of(number_formats, [&](const char* name) { return format == name; });
 }
 
 std::string json_number_grammar(const Json& schema, bool integers, const std::string& where) {
@@ -167,6 +179,7 @@ std::optional<std::string> json_format_grammar(std::string_view format) {
 std::string json_format_names() {
   std::vector<std::string> names;
   for (const Format& known : formats()) names.emplace_back(known.name);
+  names.insert(names.end(), number_formats.begin(), number_formats.end());
   return joined_by(names, ", ");
 }
 

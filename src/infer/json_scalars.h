@@ -17,8 +17,10 @@ namespace minke {
 std::string json_number_grammar(const nlohmann::ordered_json& schema, bool integers,
                                 const std::string& where);
 
-// Whether one of the four is there.
+// Whether one of the four is there, or the format int32, which is bounds too.
 bool has_number_bounds(const nlohmann::ordered_json& schema);
+// Whether a format is one of numbers, as OpenAPI has them: int32, int64, float, double.
+bool is_number_format(const nlohmann::ordered_json& format);
 
 // What a string of this format (RFC 3339's and 4122's, dotted IPv4, plain mail addresses) has
 // between its quotes; nothing for a format that is not known.

@@ -40,8 +40,8 @@ const std::map<std::string, std::vector<std::string>> keywords_of_types = {
     {"object", {"properties", "required", "additionalProperties"}},
     {"array", {"items", "prefixItems", "minItems", "maxItems"}},
     {"string", {"minLength", "maxLength", "pattern", "format"}},
-    {"integer", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}},
-    {"number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}},
+    {"integer", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format"}},
+    {"number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format"}},
     {"boolean", {}},
     {"null", {}}};
 
@@ -154,10 +154,9 @@ class Translator {
     if (type == "object") return body_of_object(schema, at);
     if (type == "array") return body_of_array(schema, at);
     if (type == "string") return body_of_string(schema, at);
-    const bool is_integer = type == "integer";
-    if ((is_integer || type == "number") && has_number_bounds(schema))
-      return json_number_grammar(schema, is_integer, at);
-    return type;
+    if (type != "integer" && type != "number") return type;
+    if (schema.contains("format")) check_format(schema["format"], at);
+    return has_number_bounds(schema) ? json_number_grammar(schema, type == "integer", at) : type;
   }
 
   static std::string pointer_token(std::string key) {
@@ -426,7 +425,8 @@ class Translator {
 
   std::string body_of_string(const Json& schema, const std::string& at) const {
     const bool has_limits = schema.contains("minLength") || schema.contains("maxLength");
-    if (schema.contains("format")) return body_of_format(schema, at);
+    if (schema.contains("format") && !is_number_format(schema["format"]))
+      return body_of_format(schema, at);
     if (schema.contains("pattern")) {
       if (has_limits) error(at, "'pattern' is not supported together with a length");
       if (!schema["pattern"].is_string()) error(at, "'pattern' is no string");
@@ -440,17 +440,21 @@ class Translator {
     return fmt::format(R"("\"" char{{{},{}}} "\"")", min, high);
   }
 
+  // A format of strings says nothing of numbers, and the other way round.
+  static void check_format(const Json& format, const std::string& at) {
+    if (is_number_format(format)) return;
+    if (!format.is_string() || !json_format_grammar(format.get<std::string>()))
+      error(at, fmt::format("the format {} is not supported; expected one of {}", shown(format),
+                            json_format_names()));
+  }
+
   static std::string body_of_format(const Json& schema, const std::string& at) {
+    check_format(schema["format"], at);
     for (const char* other : {"pattern", "minLength", "maxLength"})
       if (schema.contains(other))
         error(at, fmt::format("'format' is not supported together with '{}'", other));
-    const Json& format = schema["format"];
-    const auto grammar = format.is_string() ? json_format_grammar(format.get<std::string>())
-                                            : std::optional<std::string>();
-    if (!grammar)
-      error(at, fmt::format("the format {} is not supported; expected one of {}", shown(format),
-                            json_format_names()));
-    return fmt::format(R"("\"" {} "\"")", *grammar);
+    return fmt::format(R"("\"" {} "\"")",
+                       *json_format_grammar(schema["format"].get<std::string>()));
   }
 
   const Json& root_;

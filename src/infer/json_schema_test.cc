@@ -203,6 +203,14 @@ TEST(JsonSchema, IntegersBetweenBounds) {
   }
   const std::string open = R"({"type": "integer", "exclusiveMinimum": 2.5, "exclusiveMaximum": 6})";
   for (int i = 0; i < 10; ++i) EXPECT_EQ(validates(open, std::to_string(i)), i >= 3 && i <= 5) << i;
+  const std::string int32 = R"({"type": "integer", "format": "int32", "minimum": 5})";
+  EXPECT_TRUE(validates(int32, "2147483647"));
+  EXPECT_FALSE(validates(int32, "2147483648"));
+  EXPECT_FALSE(validates(int32, "4"));
+  EXPECT_TRUE(validates(R"({"type": "integer", "format": "int32"})", "-2147483648"));
+  EXPECT_FALSE(validates(R"({"type": "integer", "format": "int32"})", "-2147483649"));
+  EXPECT_TRUE(validates(R"({"type": "integer", "format": "int64"})", "-2147483649"));
+  EXPECT_TRUE(validates(R"({"type": ["integer", "string"], "format": "date"})", "7"));
   const std::string at_least = R"({"type": "integer", "minimum": 98765})";
   EXPECT_TRUE(validates(at_least, "9007199254740991"));
   EXPECT_TRUE(validates(at_least, "100000"));
@@ -258,6 +266,7 @@ TEST(JsonSchema, WhatIsNotSupportedIsNamed) {
       {R"({"type": "integer", "multipleOf": 3})", "at #: the keyword 'multipleOf'"},
       {R"({"properties": {"a": {"type": "string", "format": "iri"}}})",
        "at #/properties/a: the format \"iri\" is not supported; expected one of date, "},
+      {R"({"type": "integer", "format": "uint8"})", "the format \"uint8\" is not supported"},
       {R"({"format": "date", "maxLength": 3})", "'format' is not supported together with"},
       {R"({"type": "integer", "minimum": "3"})", "'minimum' is \"3\", expected a number"},
       {R"({"type": "integer", "minimum": 3.5, "maximum": 3.9})", "no number lies between"},
