@@ -1,6 +1,9 @@
 // minke chat, and minke generate's ways to say what may be written, through the program: lines from
 // a pipe to a tiny model with random weights.
 
+#include <poll.h>
+#include <pty.h>
+
 #include <nlohmann/json.hpp>
 
 #include "tiny_model.h"
@@ -64,8 +67,45 @@ TEST_F(ChatProgram, WrongLinesAreToldAndTheConversationGoesOn) {
   const Outcome full = chat(std::string(3000, '7') + "\nHello\n/save b.json\n", "--context 128");
   EXPECT_NE(full.err.find("the context holds 128"), std::string::npos) << full.err;
   EXPECT_EQ(saved("b.json").size(), 2u);
+  EXPECT_EQ(chat("na\xefve\n/save c.json\n", "").code, 0);  // no UTF-8
+  EXPECT_EQ(saved("c.json")[0]["content"], "na\uFFFDve");
+  write_file(folder_ / "lines", "/save ~/home.json\n");
+  EXPECT_EQ(shell("HOME=\"$PWD\" $minke --threads 1 chat run <lines").code, 0);
+  EXPECT_EQ(saved("home.json").size(), 0u);
   EXPECT_EQ(run("chat nowhere").code, 1);
   EXPECT_EQ(run("chat run --temperature -1").code, 2);
+}
+
+// A person at a terminal whose answers go to a file: it has nothing else.
+TEST_F(ChatProgram, PromptsAreNoAnswers) {
+  fs::create_directory(folder_ / "cache");
+  int terminal = -1;
+  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const std::string line = fmt::format(
+        "cd '{}' && MINKE_CACHE=cache TERM=xterm '{}' --quiet --threads 1 chat run -n 8 "
+        ">answers",
+        folder_.string(), MINKE_PROGRAM);
+    ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
+    ::_exit(127);
+  }
+  const auto type = [&](std::string_view keys) {
+    EXPECT_EQ(::write(terminal, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+  };
+  type("Hello\n/save a.json\n");
+  char shown[4096];
+  for (pollfd waits{terminal, POLLIN, 0}; true;) {
+    if (::poll(&waits, 1, 100) == 0 && fs::exists(folder_ / "a.json")) type("\x04");
+    if (waits.revents && ::read(terminal, shown, sizeof shown) <= 0) break;
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ::close(terminal);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  std::string answer = saved("a.json")[1]["content"];
+  if (!answer.ends_with('\n')) answer += '\n';
+  EXPECT_EQ(read_file(folder_ / "answers"), answer);
 }
 
 TEST_F(ChatProgram, GenerateFollowsASchemaOrAGrammar) {
@@ -101,6 +141,33 @@ TEST_F(ChatProgram, GenerateStopsAndFilters) {
   EXPECT_EQ(succeeds(call + " --min-p 1").out, greedy);
   EXPECT_NE(succeeds("generate run -p 'ships and' -n 60 --greedy --repetition-penalty 50").out,
             greedy);
+}
+
+// What a call leaves out suits the model: the length its context, the sampling its makers' advice.
+TEST_F(ChatProgram, GenerateKnowsTheModel) {
+  write_file(folder_ / "long", std::string(480, '\1'));
+  const auto answer = [&](const std::string& call) {
+    return nlohmann::json::parse(succeeds("generate " + call + " --json").out);
+  };
+  const auto rest = answer("run --prompt-file long");
+  EXPECT_EQ(rest["prompt_tokens"], 480);
+  EXPECT_LE(rest["tokens"].size(), 32u);
+  fails("generate run --prompt-file long -n 33", 2, "513 tokens are asked for");
+  const std::string call = "run -p ships -n 10 --seed 2";
+  EXPECT_EQ(answer(call + " --draft-tokens 64")["tokens"], answer(call)["tokens"]);
+  write_file(folder_ / "nothing.gbnf", "root ::= \"\"\n");
+  EXPECT_EQ(answer(call + " --grammar nothing.gbnf")["tokens_per_second"], 0.0);
+  fails("generate " + call + " --seed -1", 2, "--seed");
+  const std::string turn = "run -p ships -n 10 --greedy --chat";
+  EXPECT_GT(answer(turn + " --system 'Be kind.'")["prompt_tokens"], answer(turn)["prompt_tokens"]);
+  EXPECT_EQ(answer(turn + " --thinking off")["tokens"], answer(turn)["tokens"]);
+  EXPECT_NE(answer(turn + " --thinking on")["tokens"], answer(turn)["tokens"]);
+  fails("generate " + call + " --thinking on", 2, "--chat");
+  succeeds("convert run folder");
+  write_file(folder_ / "folder/generation_config.json", R"({"do_sample": false})");
+  EXPECT_EQ(answer("folder -p ships")["tokens"], answer("folder -p ships --greedy")["tokens"]);
+  EXPECT_NE(answer("folder -p ships --temperature 2")["tokens"],
+            answer("folder -p ships --greedy")["tokens"]);
 }
 
 }  // namespace

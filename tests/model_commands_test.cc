@@ -94,6 +94,12 @@ TEST_F(ModelCommands, EvalCountsRightAnswers) {
 }
 
 // xz writes at least a header of 32 bytes about so short a text.
+TEST_F(ModelCommands, EvalAsksManyAtOnce) {
+  const std::string call = "eval run --task addition --problems 3 --samples 2 --max-tokens 4";
+  EXPECT_EQ(json(call + " --parallel 300")["pass_at_1"], json(call)["pass_at_1"]);
+  fails("eval nowhere --task addition --output .", 1, "it is a folder");  // before anything else
+}
+
 TEST_F(ModelCommands, EvalStandsBesideCompressors) {
   const Json result = json("eval run --task ppl --file text --compressors");
   const double bits_of_header = 32.0 * 8 / result["bytes"].get<double>();

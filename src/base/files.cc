@@ -66,16 +66,18 @@ bool exchange_paths(const fs::path& one, const fs::path& other) {
   fail_system("cannot replace", other);
 }
 
-// The path itself, of a link what it leads to, without a slash at its end.
-fs::path folder_path(fs::path path) {
-  const fs::path whole = fs::weakly_canonical(path);
-  return whole.has_filename() ? whole : whole.parent_path();
-}
-
 fs::path temporary_name(const fs::path& path) {
   fs::path name = path;
   name += fmt::format(".tmp-{}", ::getpid());
   return name;
+}
+
+// Of a link what it leads to. "models/new/" and "." have no name to which an ending could be added.
+fs::path folder_with_name(const fs::path& path) {
+  std::error_code code;
+  const fs::path whole = fs::weakly_canonical(path, code);
+  if (code) fail("cannot create folder {}: {}", path.string(), code.message());
+  return whole.has_filename() ? whole : whole.parent_path();
 }
 
 class Sha256 {
@@ -119,15 +121,15 @@ void write_file(const fs::path& path, std::string_view content) {
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
+  // A rename would put a file in the place of a device or a pipe.
+  if (std::error_code code; fs::exists(path_, code) && !fs::is_regular_file(path_, code))
+    fail("cannot write {}: it is a {}, a file was expected", path_.string(),
+         fs::is_directory(path_, code) ? "folder" : "device or a pipe");
   if (path_.has_parent_path()) {
     std::error_code code;
     fs::create_directories(path_.parent_path(), code);
     if (code) fail("cannot create folder {}: {}", path_.parent_path().string(), code.message());
   }
-  std::error_code ignored;  // what a name stands for would be replaced, a device too
-  if (fs::exists(path_, ignored) && !fs::is_regular_file(path_, ignored))
-    fail("cannot write {}: it is a folder, a pipe or a device, a file was expected",
-         path_.string());
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_system("cannot write", path_);
 }
@@ -164,7 +166,7 @@ void AtomicFile::commit() {
 }
 
 AtomicFolder::AtomicFolder(fs::path path)
-    : path_(folder_path(std::move(path))), temporary_(temporary_name(path_)) {
+    : path_(folder_with_name(path)), temporary_(temporary_name(path_)) {
   std::error_code code;
   fs::remove_all(temporary_, code);
   fs::create_directories(temporary_, code);

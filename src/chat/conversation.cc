@@ -48,7 +48,7 @@ Request Conversation::request(bool& in_reasoning) const {
   request.sampling = settings_.sampling;
   request.max_tokens = settings_.max_tokens;
   if (!template_) {
-    request.prompt = tokenizer_.encode(plain_text(messages_), {tokenizer_.adds_bos()});
+    request.prompt = tokenizer_.encode(plain_text(messages_), {tokenizer_.adds_bos(), false});
     return request;
   }
   ChatOptions options;
@@ -133,7 +133,9 @@ std::string Conversation::to_json() const {
     if (!message.reasoning_content.empty()) entry["reasoning_content"] = message.reasoning_content;
     list.push_back(std::move(entry));
   }
-  return Json({{"messages", std::move(list)}}).dump(2) + "\n";
+  // What a person wrote need not be UTF-8.
+  return Json({{"messages", std::move(list)}}).dump(2, ' ', false, Json::error_handler_t::replace) +
+         "\n";
 }
 
 void Conversation::load_json(std::string_view text, std::string_view where) {

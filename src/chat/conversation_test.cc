@@ -9,6 +9,7 @@
 #include "chat/line_reader.h"
 #include "chat/session.h"
 #include "text/bpe_trainer.h"
+#include "text/special_tokens.h"
 
 namespace minke {
 namespace {
@@ -132,6 +133,9 @@ TEST(Conversation, WithoutATemplateTheTextGoesOn) {
   fixture.conversation->reset();
   EXPECT_EQ(fixture.ask("the whale"), answer);
   EXPECT_FALSE(fixture.conversation->can_think());
+  fixture.conversation->reset();
+  fixture.ask(std::string(special::eos));  // what a person writes is text
+  EXPECT_GT(fixture.stats.prompt_tokens, 1);
 }
 
 TEST(Conversation, FilesAreChecked) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <clocale>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
 
@@ -27,7 +28,7 @@ class TerminalReader : public LineReader {
  public:
   explicit TerminalReader(std::string history_file) : history_file_(std::move(history_file)) {
     std::setlocale(LC_CTYPE, "C.UTF-8");  // lines are UTF-8 whatever the environment says
-    editor_ = el_init("minke", stdin, stdout, stderr);
+    editor_ = el_init("minke", stdin, shown_, stderr);
     history_ = history_init();
     constexpr int most_lines = 1000;
     history(history_, &event_, H_SETSIZE, most_lines);
@@ -59,7 +60,8 @@ class TerminalReader : public LineReader {
     int count = 0;
     const char* text = el_gets(editor_, &count);
     if (!text || count <= 0) {
-      std::cout << std::endl;
+      std::fputc('\n', shown_);
+      std::fflush(shown_);
       return std::nullopt;
     }
     std::string line(text, static_cast<size_t>(count));
@@ -70,6 +72,8 @@ class TerminalReader : public LineReader {
 
  private:
   std::string history_file_;
+  // Answers may go to a file: prompts and what is typed do not.
+  std::FILE* shown_ = ::isatty(STDOUT_FILENO) ? stdout : stderr;
   EditLine* editor_;
   History* history_;
   HistEvent event_{};

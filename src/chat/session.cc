@@ -1,6 +1,7 @@
 #include "chat/session.h"
 
 #include <charconv>
+#include <cstdlib>
 #include <map>
 
 #include "base/error.h"
@@ -45,6 +46,12 @@ bool choice_of(const std::string& name, const std::string& value, const char* ye
   return value == yes;
 }
 
+// As a shell reads a file's name.
+std::string with_home(const std::string& path) {
+  const char* home = std::getenv("HOME");
+  return home && path.starts_with("~/") ? home + path.substr(1) : path;
+}
+
 double rate_of(const AnswerStats& stats) {
   return static_cast<double>(stats.tokens) / std::max(1e-9, stats.seconds);
 }
@@ -77,7 +84,7 @@ bool ChatSession::command(const std::string& line) {
   const std::string rest = line.substr(begin, line.find_last_not_of(" \n") + 1 - begin);
   const auto file = [&] {
     if (rest.empty()) fail_usage("{} needs a file's name", name);
-    return rest;
+    return with_home(rest);
   };
   if (name == "/exit" || name == "/quit") return false;
   if (name == "/help") {

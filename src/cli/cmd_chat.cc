@@ -22,7 +22,8 @@ void add_chat_command(CLI::App& app) {
   command->add_option("--temperature", a->options.temperature, "0 is greedy")
       ->check(CLI::Range(0.0, 100.0));
   command->add_option("--top-p", a->options.top_p, "Nucleus sampling")->check(CLI::Range(0.0, 1.0));
-  command->add_option("--seed", a->options.seed, "Same seed, same answers");
+  command->add_option("--seed", a->options.seed, "Same seed, same answers")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--system", a->options.system, "System prompt");
   command->add_option("-n,--max-tokens", a->options.max_tokens, "Tokens of an answer at most")
       ->check(CLI::Range(1, 1 << 24));

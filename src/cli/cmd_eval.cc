@@ -94,6 +94,8 @@ void run_task(Arguments a) {
   const std::vector<Problem> problems =
       distinct_problems(*task, parse_split(a.split), static_cast<uint64_t>(a.problems));
   if (problems.empty()) fail_usage("task {}: the {} split has no problems", a.task, a.split);
+  std::optional<AtomicFile> output;  // a place that cannot be written is told before the work
+  if (!a.output.empty()) output.emplace(a.output);
   ModelSource source = ModelSource::open(a.model);
   const Tokenizer tokenizer = source.tokenizer();
   std::optional<ChatTemplate> chat;
@@ -103,6 +105,8 @@ void run_task(Arguments a) {
   options.compute = parse_compute(a.compute);
   options.max_tokens = longest_prompt(a, problems, tokenizer, chat_template) + a.eval.max_tokens;
   options.cache_tokens = a.parallel * (options.max_tokens + page_tokens);
+  options.batch_tokens = std::max(options.batch_tokens, a.parallel);
+  options.batch_logits = std::max(options.batch_logits, a.parallel);
   LoadedModel model(std::move(source), options);
   EngineOptions engine_options;
   engine_options.max_sequences = a.parallel;
@@ -116,7 +120,10 @@ void run_task(Arguments a) {
     json.update(to_json(result, a.eval, samples));
     return json;
   };
-  if (!a.output.empty()) write_file(a.output, report(true).dump(1) + "\n");
+  if (output) {
+    output->write(report(true).dump(1) + "\n");
+    output->commit();
+  }
   print(a, report(false));
 }
 
@@ -160,7 +167,9 @@ void add_task_options(CLI::App& command, Arguments& a) {
   command.add_option("--top-p", sampling.top_p, "Smallest set of tokens with this probability")
       ->check(CLI::Range(1e-6, 1.0))
       ->capture_default_str();
-  command.add_option("--seed", sampling.seed, "Of the samples")->capture_default_str();
+  command.add_option("--seed", sampling.seed, "Of the samples")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command.add_flag("--greedy", a.greedy, "The most likely token each time");
   command.add_option("--stop", a.eval.stop, "Text that ends an answer; any number of times");
   command.add_option("--parallel", a.parallel, "Answers that grow at once")

@@ -12,6 +12,7 @@
 #include "cli/load_options.h"
 #include "infer/constrained.h"
 #include "infer/generate.h"
+#include "infer/generation_config.h"
 #include "infer/json_schema.h"
 #include "text/special_tokens.h"
 
@@ -19,8 +20,11 @@ namespace minke {
 namespace {
 
 struct Arguments {
-  std::string model, prompt, prompt_file, compute, schema_file, grammar_file;
+  std::string model, prompt, prompt_file, compute, schema_file, grammar_file, system, thinking;
   int64_t memory_bytes = 0;  // that the model may take; 0: what the machine grants
+  std::optional<int64_t> max_tokens, top_k;
+  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+  uint64_t seed = 0;
   GenerationOptions options;
   bool json = false, greedy = false, chat = false;
 };
@@ -40,16 +44,24 @@ Prompt plain_prompt(const Arguments& a, const Tokenizer& tokenizer) {
   return prompt;
 }
 
+ChatMessage message_of(const std::string& role, std::string content) {
+  ChatMessage message;
+  message.role = role;
+  message.content = std::move(content);
+  return message;
+}
+
 // The text as a user's turn, by the model's chat template.
 Prompt chat_prompt(Arguments& a, const ModelSource& source, const Tokenizer& tokenizer) {
   const ChatTemplate chat_template = source.chat_template(tokenizer);
-  ChatMessage message;
-  message.role = "user";
-  message.content = prompt_text(a);
-  const std::vector<ChatMessage> messages = {std::move(message)};
+  std::vector<ChatMessage> messages;
+  if (!a.system.empty()) messages.push_back(message_of("system", a.system));
+  messages.push_back(message_of("user", prompt_text(a)));
+  ChatOptions options;
+  if (!a.thinking.empty()) options.thinking = a.thinking == "on";
   a.options.stop_tokens = chat_template.stop_ids(tokenizer);
-  return {chat_template.render(tokenizer, messages, {}),
-          chat_template.prompt(messages, {}).in_reasoning};
+  return {chat_template.render(tokenizer, messages, options),
+          chat_template.prompt(messages, options).in_reasoning};
 }
 
 // What --json-schema or --grammar lets come; after the reasoning, if the model reasons.
@@ -70,11 +82,23 @@ std::shared_ptr<TokenGrammar> make_grammar(const Arguments& a, const Tokenizer& 
       std::move(constraint), tokenizer.require_special(special::think_end), *trie, ends);
 }
 
+// What is recommended for the model, but for what the call says.
+SamplingOptions sampling_of(const Arguments& a, const ModelSource& source) {
+  SamplingOptions sampling = recommended_sampling(source);
+  sampling.temperature = a.greedy ? 0 : a.temperature.value_or(sampling.temperature);
+  sampling.top_p = a.top_p.value_or(sampling.top_p);
+  sampling.top_k = a.top_k.value_or(sampling.top_k);
+  sampling.min_p = a.min_p.value_or(sampling.min_p);
+  sampling.repetition_penalty = a.repetition_penalty.value_or(sampling.repetition_penalty);
+  sampling.seed = a.seed;
+  return sampling;
+}
+
 // cpu_share: of its threads' time that the program had while it wrote.
 void report(const Arguments& a, const LoadedModel& model, size_t prompt, const Generation& result,
             double cpu_share) {
-  const double rate =
-      (result.tokens.size() - 1.0) / std::max(1e-9, result.generation_seconds);  // after the first
+  const double rate = std::max(0.0, result.tokens.size() - 1.0) /  // after the first
+                      std::max(1e-9, result.generation_seconds);
   info("{} prompt tokens in {:.2f} s; {} tokens, {:.1f} a second", prompt, result.prompt_seconds,
        result.tokens.size(), rate);
   if (!a.json) return;
@@ -94,12 +118,17 @@ void report(const Arguments& a, const LoadedModel& model, size_t prompt, const G
 }
 
 void run(Arguments a) {
-  if (a.greedy) a.options.sampling.temperature = 0;
   ModelSource source = ModelSource::open(a.model);
   const Tokenizer tokenizer = source.tokenizer();
   const auto [prompt, in_reasoning] =
       a.chat ? chat_prompt(a, source, tokenizer) : plain_prompt(a, tokenizer);
+  a.options.sampling = sampling_of(a, source);
   a.options.grammar = make_grammar(a, tokenizer, in_reasoning);
+  const int64_t left =
+      source.config().max_position_embeddings - static_cast<int64_t>(prompt.size());
+  a.options.max_tokens = a.max_tokens.value_or(std::clamp<int64_t>(left, 1, a.options.max_tokens));
+  // More drafts could not be taken.
+  a.options.draft_tokens = std::min(a.options.draft_tokens, a.options.max_tokens - 1);
   LoadOptions load;
   load.compute = parse_compute(a.compute);
   load.memory_bytes = a.memory_bytes;
@@ -120,18 +149,18 @@ void run(Arguments a) {
 }
 
 void add_sampling_options(CLI::App& command, Arguments& a) {
-  SamplingOptions& sampling = a.options.sampling;
-  command.add_option("--top-k", sampling.top_k, "The K most likely tokens only; 0: all")
+  command.add_option("--temperature", a.temperature, "0 is greedy")->check(CLI::Range(0.0, 100.0));
+  command.add_option("--top-p", a.top_p, "Nucleus sampling")->check(CLI::Range(0.0, 1.0));
+  command.add_option("--top-k", a.top_k, "The K most likely tokens only; 0: all")
       ->check(CLI::Range(0, 1 << 30));
   command
-      .add_option("--min-p", sampling.min_p,
-                  "Tokens at least this likely, against the most likely one")
+      .add_option("--min-p", a.min_p, "Tokens at least this likely, against the most likely one")
       ->check(CLI::Range(0.0, 1.0));
   command
-      .add_option("--repetition-penalty", sampling.repetition_penalty,
+      .add_option("--repetition-penalty", a.repetition_penalty,
                   "Makes tokens of prompt and text less likely; 1: does not")
       ->check(CLI::Range(0.01, 100.0));
-  command.add_option("--seed", sampling.seed, "Same seed, same text");
+  command.add_option("--seed", a.seed, "Same seed, same text")->check(CLI::NonNegativeNumber);
   command.add_flag("--greedy", a.greedy, "The most likely token each time");
   command.add_option("--stop", a.options.stop, "Text that ends the text; any number of times");
 }
@@ -145,18 +174,21 @@ void add_generate_command(CLI::App& app) {
       ->required();
   auto* prompt = command->add_option("-p,--prompt", a->prompt, "Text to continue");
   command->add_option("--prompt-file", a->prompt_file, "File with the text")->excludes(prompt);
-  command->add_option("-n,--max-tokens", a->options.max_tokens, "Tokens to write at most")
+  command
+      ->add_option("-n,--max-tokens", a->max_tokens,
+                   "Tokens to write at most (default: 128, or what the context leaves)")
       ->check(CLI::Range(1, 1 << 24));
-  command->add_option("--temperature", a->options.sampling.temperature, "0 is greedy")
-      ->check(CLI::Range(0.0, 100.0));
-  command->add_option("--top-p", a->options.sampling.top_p, "Nucleus sampling")
-      ->check(CLI::Range(0.0, 1.0));
   add_sampling_options(*command, *a);
   auto* schema = command->add_option("--json-schema", a->schema_file,
                                      "File with a JSON schema that the text satisfies");
   command->add_option("--grammar", a->grammar_file, "File with a grammar that the text follows")
       ->excludes(schema);
-  command->add_flag("--chat", a->chat, "The text is a user's turn, by the model's chat template");
+  auto* chat = command->add_flag("--chat", a->chat,
+                                 "The text is a user's turn, by the model's chat template");
+  command->add_option("--system", a->system, "System prompt")->needs(chat);
+  command->add_option("--thinking", a->thinking, "on or off: whether the model reasons first")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->needs(chat);
   command
       ->add_option("--draft-tokens", a->options.draft_tokens,
                    "Guesses checked with each token; changes the speed alone")

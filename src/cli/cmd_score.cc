@@ -80,7 +80,8 @@ void run(const Arguments& a) {
 void add_score_command(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("score", "Log-probabilities of each token, as JSON lines");
-  command->add_option("model", a->model, "Hugging Face directory, or a run's folder")->required();
+  command->add_option("model", a->model, "Hugging Face directory, run's folder or GGUF file")
+      ->required();
   auto* input = command->add_option_group("input", "What to score");
   input->add_option("--text", a->text, "Text");
   input->add_option("--file", a->file, "File with the text");

@@ -1,18 +1,42 @@
 #include "config/json.h"
 
+#include <array>
+
 #include "base/error.h"
+#include "config/sorted_json.h"
 
 namespace minke {
+namespace {
 
-nlohmann::ordered_json parse_json(std::string_view text, std::string_view where) {
-  const auto check_depth = [&](int depth, nlohmann::ordered_json::parse_event_t,
-                               const nlohmann::ordered_json&) {
-    if (depth > max_json_depth)
-      fail_usage("{}: JSON nested deeper than {} levels", where, max_json_depth);
-    return true;
-  };
+// Before anything is built: how deep the text is, and how many keys its objects have. (The parser's
+// own callback would walk over all siblings after each object.)
+void check_shape(std::string_view text, std::string_view where, int64_t most_keys) {
+  std::array<int64_t, max_json_depth + 1> keys{};  // of the open object at each depth
+  size_t depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      i += c == '\\';
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > max_json_depth)
+        fail_usage("{}: JSON nested deeper than {} levels", where, max_json_depth);
+      keys[depth] = 0;
+    } else if (c == '}' || c == ']') {
+      depth -= depth > 0;
+    } else if (c == ':' && ++keys[depth] > most_keys) {
+      fail_usage("{}: a JSON object with more than {} keys", where, most_keys);
+    }
+  }
+}
+
+template <typename Json>
+Json parse(std::string_view text, std::string_view where) {
   try {
-    return nlohmann::ordered_json::parse(text, check_depth);
+    return Json::parse(text);
   } catch (const nlohmann::json::exception& e) {
     const std::string_view what =
         e.what();  // "[json.exception.parse_error.101] parse error at ..."
@@ -20,6 +44,19 @@ nlohmann::ordered_json parse_json(std::string_view text, std::string_view where)
     fail_usage("{}: not valid JSON: {}", where,
                begin == std::string_view::npos ? what : what.substr(begin + 2));
   }
+}
+
+}  // namespace
+
+nlohmann::ordered_json parse_json(std::string_view text, std::string_view where) {
+  constexpr int64_t most_keys = 5'000;  // each insertion walks over those before it
+  check_shape(text, where, most_keys);
+  return parse<nlohmann::ordered_json>(text, where);
+}
+
+nlohmann::json parse_sorted_json(std::string_view text, std::string_view where) {
+  check_shape(text, where, INT64_MAX);
+  return parse<nlohmann::json>(text, where);
 }
 
 std::string shown(const nlohmann::json& value) {

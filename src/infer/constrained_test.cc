@@ -43,6 +43,9 @@ TEST(Grammar, RecursionAndAmbiguity) {
   const std::string nested = R"g(root ::= "(" root ")" root | "")g";
   EXPECT_TRUE(matches(nested, "(()(()))()"));
   EXPECT_FALSE(matches(nested, "(()(())()"));
+  const std::string optional = R"g(root ::= "(" root? ")" | "[" (root ","){0,2} "]")g";
+  EXPECT_TRUE(matches(optional, "([((())),[],])"));
+  EXPECT_FALSE(matches(optional, "([((())),[],)"));
   const std::string ambiguous = R"g(
 root ::= sum
 sum ::= item ("+" sum)? | item "+" item | item
@@ -95,9 +98,13 @@ TEST(Grammar, ErrorsSayWhere) {
   EXPECT_NE(message("root ::= a\na ::= b? c\nb ::= \"b\"\nc ::= a \"x\" | \"y\"").find("left"),
             std::string::npos);
   EXPECT_NE(message("root ::= \"(\" root \")\"").find("never comes to an end"), std::string::npos);
+  EXPECT_NE(message("root ::= \"b\" a?\na ::= \"x\" a").find("'a' never comes to an end"),
+            std::string::npos);
   EXPECT_NE(message("root ::= (\"a\"{9999}){9999}").find("too large"), std::string::npos);
   EXPECT_NE(message(std::string("root ::= ") + std::string(500, '(')).find("nested deeper"),
             std::string::npos);
+  EXPECT_EQ(message("root ::= \"a\"" + std::string(190000, '*')),
+            "g:1:22: more than 8 repetitions of one item");
 }
 
 // Each rule names the one before twice: 2^60 positions if all were written in place.

@@ -105,9 +105,11 @@ bool Engine::admit(Sequence& sequence) {
     release_pages(sequence);
     return false;
   }
-  sequence.remembered_tokens = std::min(sequence.cached, sequence.prompt_size());
+  if (sequence.was_admitted) return true;  // its own pages, after it was preempted
+  sequence.was_admitted = true;
+  sequence.remembered_tokens = sequence.cached;
   const std::lock_guard lock(state_->mutex);
-  state_->stats.prompt_tokens += sequence.size();
+  state_->stats.prompt_tokens += sequence.prompt_size();
   state_->stats.cached_prompt_tokens += sequence.cached;
   return true;
 }

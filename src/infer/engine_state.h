@@ -41,7 +41,8 @@ struct Engine::Sequence {
   std::vector<int32_t> pages;                 // of tokens and drafts, in order
   std::vector<PageCache::Prefix> remembered;  // of the first pages
   int64_t cached = 0;                         // tokens whose keys are in the pages
-  int64_t remembered_tokens = 0;              // of the prompt, when it was admitted
+  bool was_admitted = false;                  // counted in the statistics
+  int64_t remembered_tokens = 0;              // of the prompt, when it was admitted first
   int64_t scored = 0;                         // tokens of the prompt with log-probabilities
   int64_t summed = 0;                         // tokens of the prompt that hidden_sum has
   std::vector<double> hidden_sum;             // [hidden], of an embedding

@@ -173,8 +173,11 @@ TEST(Engine, PreemptionChangesNoToken) {
   }
   fixture.run();
   EXPECT_GT(fixture.engine->stats().preemptions, 0);
-  for (const auto& [id, request] : requests)
+  EXPECT_EQ(fixture.engine->stats().prompt_tokens, 4 * 60);
+  for (const auto& [id, request] : requests) {
     EXPECT_EQ(fixture.answer(id).tokens, answer_alone(request));
+    EXPECT_EQ(fixture.answer(id).cached_tokens, 0);  // its own pages are none that it found
+  }
 }
 
 TEST(Engine, PromptsThatBeginAlikeShareTheirPages) {

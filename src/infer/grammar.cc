@@ -13,7 +13,7 @@ namespace {
 using Kind = GrammarNode::Kind;
 
 constexpr size_t most_text = 1 << 18, most_rules = 2000;
-constexpr int deepest_group = 100;
+constexpr int deepest_group = 100, most_repetitions = 8;  // of one item; both nest
 constexpr int64_t most_repeats = 10000;
 constexpr char32_t last_character = 0x10FFFF;
 constexpr CharacterRange surrogates{0xD800, 0xDFFF};
@@ -162,8 +162,9 @@ class Parser {
     return add({.kind = Kind::rule, .rule = rule});
   }
 
-  // What stands after an item: * + ? {m} {m,} {,n} {m,n}, each any number of times.
+  // What stands after an item: * + ? {m} {m,} {,n} {m,n}, some times over.
   int32_t repeated(int32_t node) {
+    int count = 0;
     for (skip_space();; skip_space()) {
       int64_t min = 0, max = -1;
       if (take("*")) {
@@ -176,6 +177,8 @@ class Parser {
       } else {
         return node;
       }
+      if (++count > most_repetitions)
+        error("more than {} repetitions of one item", most_repetitions);
       node = add({.kind = Kind::repeat, .children = {node}, .min = min, .max = max});
     }
   }

@@ -44,7 +44,7 @@ std::vector<bool> nullable_nodes(const Grammar& grammar) {
 std::vector<bool> nodes_that_end(const Grammar& grammar) {
   return fixed_point(grammar, [&](const GrammarNode& node, const std::vector<bool>& of) {
     if (node.kind == Kind::text || node.kind == Kind::characters) return true;
-    if (node.kind == Kind::repeat) return node.max == 0 || of[node.children[0]];
+    if (node.kind == Kind::repeat) return node.min == 0 || of[node.children[0]];
     return combined(grammar, node, of);
   });
 }

@@ -67,8 +67,7 @@ inline std::optional<std::string> random_text(const std::shared_ptr<CompiledGram
 }
 
 // Whether the grammar reads the text, byte by byte.
-inline bool matches(const std::string& grammar, const std::string& text) {
-  const GrammarAutomaton automaton(Grammar::parse(grammar, "test"), "test");
+inline bool reads(const GrammarAutomaton& automaton, const std::string& text) {
   GrammarStates states(automaton);
   int32_t state = states.start();
   for (const char c : text) {
@@ -76,6 +75,9 @@ inline bool matches(const std::string& grammar, const std::string& text) {
     if (state == GrammarStates::dead) return false;
   }
   return states.accepting(state);
+}
+inline bool matches(const std::string& grammar, const std::string& text) {
+  return reads(GrammarAutomaton(Grammar::parse(grammar, "test"), "test"), text);
 }
 
 }  // namespace minke

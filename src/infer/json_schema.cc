@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "config/json.h"
 #include "infer/grammar_text.h"
+#include "infer/json_scalars.h"
 
 namespace minke {
 namespace {
@@ -38,9 +39,9 @@ constexpr std::array annotations = {"title", "description", "default",    "examp
 const std::map<std::string, std::vector<std::string>> keywords_of_types = {
     {"object", {"properties", "required", "additionalProperties"}},
     {"array", {"items", "prefixItems", "minItems", "maxItems"}},
-    {"string", {"minLength", "maxLength", "pattern"}},
-    {"integer", {}},
-    {"number", {}},
+    {"string", {"minLength", "maxLength", "pattern", "format"}},
+    {"integer", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format"}},
+    {"number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format"}},
     {"boolean", {}},
     {"null", {}}};
 
@@ -153,7 +154,9 @@ class Translator {
     if (type == "object") return body_of_object(schema, at);
     if (type == "array") return body_of_array(schema, at);
     if (type == "string") return body_of_string(schema, at);
-    return type;
+    if (type != "integer" && type != "number") return type;
+    if (schema.contains("format")) check_format(schema["format"], at);
+    return has_number_bounds(schema) ? json_number_grammar(schema, type == "integer", at) : type;
   }
 
   static std::string pointer_token(std::string key) {
@@ -206,16 +209,21 @@ class Translator {
     return joined_by(rules, " | ");
   }
 
+  void count_comparisons(size_t more) const {
+    constexpr size_t most = 1000000;
+    if ((comparisons_ += more) > most) error("oneOf", "too many schemas and values to tell apart");
+  }
+
   // True only if no value satisfies both.
   bool are_disjoint(const Json& a, const Json& b, int depth) const {
     constexpr int deepest = 8;
-    constexpr int64_t most_comparisons = 100000;
-    if (++comparisons_ > most_comparisons) error("oneOf", "too many schemas to tell apart");
+    count_comparisons(1);
     if (!a.is_object() || !b.is_object() || depth > deepest) return false;
     if (a.contains("$ref") && a["$ref"].is_string())
       return are_disjoint(referenced(a["$ref"].get<std::string>(), "oneOf"), b, depth + 1);
     if (b.contains("$ref")) return are_disjoint(b, a, depth + 1);
     const auto values_a = values_of(a), values_b = values_of(b);
+    count_comparisons(values_a.size() * values_b.size());
     if (!values_a.empty() && !values_b.empty())
       return std::none_of(values_a.begin(), values_a.end(), [&](const Json& value) {
         return std::count(values_b.begin(), values_b.end(), value) > 0;
@@ -230,8 +238,9 @@ class Translator {
     });
     if (!types_a.empty() && !types_b.empty() && apart) return true;
     if (types_a != std::vector<std::string>{"object"} || types_b != types_a) return false;
-    for (const std::string& name : required_of(a)) {
-      const auto required_b = required_of(b);
+    const auto required_a = required_of(a), required_b = required_of(b);
+    count_comparisons(required_a.size() + required_b.size());
+    for (const std::string& name : required_a) {
       if (!required_b.contains(name) || !has_property(a, name) || !has_property(b, name)) continue;
       if (are_disjoint(a["properties"][name], b["properties"][name], depth + 1)) return true;
     }
@@ -253,6 +262,10 @@ class Translator {
     for (const Json& value : values_of(schema)) types.insert(type_of(value));
     if (types.empty() && schema.contains("type")) return types_of(schema, "oneOf");
     return {types.begin(), types.end()};
+  }
+  static bool is_list_of_names(const Json& value) {
+    return value.is_array() &&
+           std::ranges::all_of(value, [](const Json& name) { return name.is_string(); });
   }
   static std::set<std::string> required_of(const Json& schema) {
     std::set<std::string> names;
@@ -282,6 +295,8 @@ class Translator {
     static const Json none = Json::object();
     const Json& properties = schema.contains("properties") ? schema["properties"] : none;
     if (!properties.is_object()) error(at, "'properties' is no object");
+    if (schema.contains("required") && !is_list_of_names(schema["required"]))
+      error(at, "'required' is no list of names");
     std::string more;  // what stands for one more member
     if (schema.contains("additionalProperties")) {
       const Json& additional = schema["additionalProperties"];
@@ -410,6 +425,8 @@ class Translator {
 
   std::string body_of_string(const Json& schema, const std::string& at) const {
     const bool has_limits = schema.contains("minLength") || schema.contains("maxLength");
+    if (schema.contains("format") && !is_number_format(schema["format"]))
+      return body_of_format(schema, at);
     if (schema.contains("pattern")) {
       if (has_limits) error(at, "'pattern' is not supported together with a length");
       if (!schema["pattern"].is_string()) error(at, "'pattern' is no string");
@@ -423,11 +440,28 @@ class Translator {
     return fmt::format(R"("\"" char{{{},{}}} "\"")", min, high);
   }
 
+  // A format of strings says nothing of numbers, and the other way round.
+  static void check_format(const Json& format, const std::string& at) {
+    if (is_number_format(format)) return;
+    if (!format.is_string() || !json_format_grammar(format.get<std::string>()))
+      error(at, fmt::format("the format {} is not supported; expected one of {}", shown(format),
+                            json_format_names()));
+  }
+
+  static std::string body_of_format(const Json& schema, const std::string& at) {
+    check_format(schema["format"], at);
+    for (const char* other : {"pattern", "minLength", "maxLength"})
+      if (schema.contains(other))
+        error(at, fmt::format("'format' is not supported together with '{}'", other));
+    return fmt::format(R"("\"" {} "\"")",
+                       *json_format_grammar(schema["format"].get<std::string>()));
+  }
+
   const Json& root_;
   std::map<std::string, std::string> names_;               // of rules, by the schema's place
   std::vector<std::pair<const Json*, std::string>> open_;  // named, not written yet
   std::string rules_;
-  mutable int64_t comparisons_ = 0;
+  mutable size_t comparisons_ = 0;
 };
 
 int depth_of(const Json& value, int depth = 0) {

@@ -159,6 +159,7 @@ TEST(JsonSchema, ReferencesAndRecursion) {
   EXPECT_TRUE(validates(R"({"anyOf": [{"type": "null"},
       {"type": "array", "items": {"$ref": "#"}}]})",
                         "[null,[[],null]]"));
+  EXPECT_TRUE(validates(R"({"type": "array", "items": {"$ref": "#"}})", "[[],[[]]]"));
 }
 
 TEST(JsonSchema, Alternatives) {
@@ -187,11 +188,91 @@ TEST(JsonSchema, Numbers) {
   check_random_texts(R"({"type": "number"})", [](const json& value) { return value.is_number(); });
 }
 
+TEST(JsonSchema, IntegersBetweenBounds) {
+  const std::pair<int, int> ranges[] = {{0, 120}, {-5, 3},    {7, 7},     {-120, -99},
+                                        {9, 10},  {1, 999},   {105, 987}, {-1000, 20},
+                                        {0, 0},   {250, 1000}};
+  for (const auto& [low, high] : ranges) {
+    const std::string schema =
+        fmt::format(R"({{"type": "integer", "minimum": {}, "maximum": {}}})", low, high);
+    const GrammarAutomaton grammar(Grammar::parse(grammar_of(schema), "test"), "test");
+    for (int i = -1100; i <= 1100; ++i)
+      EXPECT_EQ(reads(grammar, std::to_string(i)), i >= low && i <= high) << i;
+    EXPECT_FALSE(reads(grammar, "-0"));
+    EXPECT_FALSE(reads(grammar, "007"));
+  }
+  const std::string open = R"({"type": "integer", "exclusiveMinimum": 2.5, "exclusiveMaximum": 6})";
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(validates(open, std::to_string(i)), i >= 3 && i <= 5) << i;
+  const std::string int32 = R"({"type": "integer", "format": "int32", "minimum": 5})";
+  EXPECT_TRUE(validates(int32, "2147483647"));
+  EXPECT_FALSE(validates(int32, "2147483648"));
+  EXPECT_FALSE(validates(int32, "4"));
+  EXPECT_TRUE(validates(R"({"type": "integer", "format": "int32"})", "-2147483648"));
+  EXPECT_FALSE(validates(R"({"type": "integer", "format": "int32"})", "-2147483649"));
+  EXPECT_TRUE(validates(R"({"type": "integer", "format": "int64"})", "-2147483649"));
+  EXPECT_TRUE(validates(R"({"type": ["integer", "string"], "format": "date"})", "7"));
+  const std::string at_least = R"({"type": "integer", "minimum": 98765})";
+  EXPECT_TRUE(validates(at_least, "9007199254740991"));
+  EXPECT_TRUE(validates(at_least, "100000"));
+  EXPECT_FALSE(validates(at_least, "98764"));
+}
+
+TEST(JsonSchema, NumbersBetweenBounds) {
+  struct Case {
+    const char *bounds, *good, *bad;
+  };
+  const Case cases[] = {
+      {R"("minimum": 0, "maximum": 1)", "0 1 0.5 0.0 1.00 0.999", "-0.5 1.01 2 1.5 1e0"},
+      {R"("exclusiveMinimum": 0, "maximum": 20)", "0.001 19.9 20 7", "0 0.0 20.5 -1 21"},
+      {R"("minimum": -2, "exclusiveMaximum": 3)", "-2 -1.5 -0.25 0 2.75", "-2.01 3 3.0 -3"},
+      {R"("exclusiveMaximum": -7)", "-7.01 -8 -123456", "-7 -7.0 -6.9 0 7"},
+      {R"("minimum": 5, "maximum": 5)", "5 5.0", "4.9 5.1"}};
+  const auto each = [](const std::string& words, const std::function<void(std::string)>& with) {
+    for (size_t at = 0; at < words.size();) {
+      const size_t end = std::min(words.find(' ', at), words.size());
+      with(words.substr(at, end - at));
+      at = end + 1;
+    }
+  };
+  for (const Case& c : cases) {
+    const std::string schema = fmt::format(R"({{"type": "number", {}}})", c.bounds);
+    each(c.good, [&](const std::string& text) { EXPECT_TRUE(validates(schema, text)) << text; });
+    each(c.bad, [&](const std::string& text) { EXPECT_FALSE(validates(schema, text)) << text; });
+  }
+  check_random_texts(R"({"type": "number", "minimum": -12, "exclusiveMaximum": 105})",
+                     [](const json& value) { return value >= -12 && value < 105; });
+}
+
+TEST(JsonSchema, Formats) {
+  struct Case {
+    const char *format, *good, *bad;
+  };
+  const Case cases[] = {{"date", "2024-02-28", "2024-02-30"},
+                        {"date", "1999-12-31", "1999-13-01"},
+                        {"time", "23:59:59Z", "24:00:00Z"},
+                        {"date-time", "2024-06-30T07:05:09.25+02:00", "2024-06-31T07:05:09Z"},
+                        {"uuid", "123e4567-e89b-12d3-a456-426614174000", "123e4567"},
+                        {"ipv4", "192.168.0.255", "192.168.0.256"},
+                        {"email", "ann.lee@mail.example.org", "ann@org"}};
+  for (const Case& c : cases) {
+    const std::string schema = fmt::format(R"({{"type": "string", "format": "{}"}})", c.format);
+    EXPECT_TRUE(validates(schema, fmt::format("\"{}\"", c.good))) << c.good;
+    EXPECT_FALSE(validates(schema, fmt::format("\"{}\"", c.bad))) << c.bad;
+  }
+}
+
 TEST(JsonSchema, WhatIsNotSupportedIsNamed) {
   const std::pair<const char*, const char*> cases[] = {
-      {R"({"type": "integer", "minimum": 3})", "at #: the keyword 'minimum'"},
-      {R"({"properties": {"a": {"type": "string", "format": "date"}}})",
-       "at #/properties/a: the keyword 'format'"},
+      {R"({"type": "integer", "multipleOf": 3})", "at #: the keyword 'multipleOf'"},
+      {R"({"properties": {"a": {"type": "string", "format": "iri"}}})",
+       "at #/properties/a: the format \"iri\" is not supported; expected one of date, "},
+      {R"({"type": "integer", "format": "uint8"})", "the format \"uint8\" is not supported"},
+      {R"({"format": "date", "maxLength": 3})", "'format' is not supported together with"},
+      {R"({"type": "integer", "minimum": "3"})", "'minimum' is \"3\", expected a number"},
+      {R"({"type": "integer", "minimum": 3.5, "maximum": 3.9})", "no number lies between"},
+      {R"({"type": "number", "minimum": 1, "exclusiveMaximum": 1})", "no number lies between"},
+      {R"({"type": "number", "maximum": 0.5})", "'maximum' of a number is 0.5"},
+      {R"({"type": "integer", "minimum": 9007199254740993})", "expected less than 2^53"},
       {R"({"not": {}})", "'not'"},
       {R"({"type": "text"})", "there is no type \"text\""},
       {R"({"allOf": [{}, {}]})", "'allOf'"},
@@ -203,6 +284,8 @@ TEST(JsonSchema, WhatIsNotSupportedIsNamed) {
       {R"({"type": "array", "minItems": 1e300})", "'minItems' is"},
       {R"({"items": {"const": 1, "minItems": 1}})", "at #/items: the keyword 'minItems'"},
       {R"({"enum": []})", "'enum' has no value"},
+      {R"({"type": "object", "required": "a"})", "'required' is no list of names"},
+      {R"({"properties": {"a": {}}, "required": ["a", 3]})", "'required' is no list of names"},
       {"false", "nothing satisfies"},
       {"3", "a schema is an object"},
       {"{", "not valid JSON"}};
@@ -212,6 +295,17 @@ TEST(JsonSchema, WhatIsNotSupportedIsNamed) {
   for (int i = 0; i < 300; ++i) nested = R"({"items": )" + nested + "}";
   EXPECT_NE(message_of(nested).find("nested deeper"), std::string::npos);
   EXPECT_THROW(Grammar::parse(grammar_of(R"({"$ref": "#"})"), "g"), Error);
+}
+
+// Many values in many alternatives: it does not compare each with each of the others.
+TEST(JsonSchema, WhatIsTooMuchWorkIsRefused) {
+  json schema = {{"oneOf", json::array()}};
+  for (int i = 0; i < 300; ++i) {
+    schema["oneOf"].push_back({{"enum", json::array()}});
+    for (int j = 0; j < 200; ++j)
+      schema["oneOf"].back()["enum"].push_back(fmt::format("{} of {}", j, i));
+  }
+  EXPECT_NE(message_of(schema.dump()).find("to tell apart"), std::string::npos);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ int32_t most_likely(std::span<const float> logits) {
 }
 
 void check_numbers(std::span<const float> logits) {
-  if (std::any_of(logits.begin(), logits.end(), [](float x) { return std::isnan(x); }))
+  if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
     fail(
         "the model's logits are not numbers; its weights are damaged, or too large for this dtype");
 }

@@ -110,7 +110,8 @@ TEST(Sampler, TokensBeyondTheVocabularyCountForNoPenalty) {
 
 TEST(Sampler, WhatCannotBeIsAnError) {
   Sampler sampler(plain(), {}, 2);
-  EXPECT_THROW(sampler.choose(std::vector<float>{0.0f, NAN}, 0, nullptr), Error);
+  for (const float no_number : {NAN, INFINITY, -INFINITY})
+    EXPECT_THROW(sampler.choose(std::vector<float>{0.0f, no_number}, 0, nullptr), Error);
   const TokenMask none = {0};
   EXPECT_THROW(sampler.choose(std::vector<float>{0, 0}, 0, &none), Error);
   SamplingOptions options;

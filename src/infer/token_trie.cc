@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/error.h"
-
 namespace minke {
 namespace {
 
@@ -12,13 +10,9 @@ constexpr size_t longest_token = 1024;  // a longer one is left out
 // "" for ids that stand for no ordinary text: special and added tokens, holes in the vocabulary.
 std::string ordinary_bytes(const Tokenizer& tokenizer, int32_t id) {
   if (tokenizer.is_special(id)) return "";
-  try {
-    const std::string_view bytes = tokenizer.token_bytes(id);
-    if (bytes.size() > longest_token || tokenizer.find_special(bytes) == id) return "";
-    return std::string(bytes);
-  } catch (const Error&) {  // a hole
-    return "";
-  }
+  const std::string_view bytes = tokenizer.token_bytes(id);
+  if (bytes.size() > longest_token || tokenizer.find_special(bytes) == id) return "";
+  return std::string(bytes);
 }
 
 size_t common_prefix(std::string_view a, std::string_view b) {

@@ -3,7 +3,7 @@
 #include <optional>
 #include <set>
 
-#include "config/json.h"
+#include "config/sorted_json.h"
 #include "io/safetensors.h"
 #include "io/safetensors_format.h"
 #include "tensor/dtype.h"
@@ -11,7 +11,7 @@
 namespace minke {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using nlohmann::json;
 
 std::string describe_shape(std::span<const int64_t> shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
@@ -32,18 +32,18 @@ std::string_view header_text(std::span<const std::byte> bytes, const std::string
 }
 
 // A list of non-negative integers.
-std::optional<std::vector<int64_t>> read_integers(const Json& object, const char* key) {
+std::optional<std::vector<int64_t>> read_integers(const json& object, const char* key) {
   const auto list = object.find(key);
   if (list == object.end() || !list->is_array()) return std::nullopt;
   std::vector<int64_t> values;
-  for (const Json& value : *list) {
+  for (const json& value : *list) {
     if (!value.is_number_unsigned() || value.get<uint64_t>() > INT64_MAX) return std::nullopt;
     values.push_back(value.get<int64_t>());
   }
   return values;
 }
 
-std::optional<FileDType> read_dtype(const Json& object) {
+std::optional<FileDType> read_dtype(const json& object) {
   const auto name = object.find("dtype");
   if (name == object.end() || !name->is_string()) return std::nullopt;
   return parse_file_dtype(name->get<std::string>());
@@ -57,13 +57,13 @@ std::optional<int64_t> checked_bytes(FileDType dtype, const std::vector<int64_t>
   return bytes;
 }
 
-StoredTensor read_entry(const std::string& name, const Json& entry, std::span<const std::byte> data,
+StoredTensor read_entry(const std::string& name, const json& entry, std::span<const std::byte> data,
                         const std::string& file) {
   if (!entry.is_object()) fail("{}: header entry '{}' is not an object", file, name);
   const auto dtype = read_dtype(entry);
   if (!dtype)
     fail("{}: tensor '{}' has dtype {}, which Minke does not know", file, name,
-         shown(entry.value("dtype", Json())));
+         shown(entry.value("dtype", json())));
   const auto shape = read_integers(entry, "shape");
   const auto offsets = read_integers(entry, "data_offsets");
   if (!shape) fail("{}: tensor '{}' has no valid shape", file, name);
@@ -98,7 +98,7 @@ void check_cover(std::vector<const StoredTensor*> tensors, std::span<const std::
 
 std::vector<StoredTensor> read_header(std::span<const std::byte> bytes, const std::string& file) {
   const std::string_view text = header_text(bytes, file);
-  const Json header = parse_json(text, file);
+  const json header = parse_sorted_json(text, file);
   if (!header.is_object()) fail("{}: its header is not a JSON object", file);
   const auto data = bytes.subspan(safetensors_length_bytes + text.size());
   std::vector<StoredTensor> tensors;
@@ -113,8 +113,8 @@ std::vector<StoredTensor> read_header(std::span<const std::byte> bytes, const st
 
 // The file name of each tensor. A name with a folder in it could lead anywhere and is refused.
 std::map<std::string, std::string> read_index(const fs::path& path) {
-  const Json index = parse_json(read_file(path, safetensors_max_header), path.string());
-  const Json weight_map = index.is_object() ? index.value("weight_map", Json()) : Json();
+  const json index = parse_sorted_json(read_file(path, safetensors_max_header), path.string());
+  const json weight_map = index.is_object() ? index.value("weight_map", json()) : json();
   if (!weight_map.is_object()) fail("{}: weight_map is missing", path.string());
   std::map<std::string, std::string> file_of;
   for (const auto& [name, value] : weight_map.items()) {

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/machine.h"
 #include "tensor/dtype.h"
 
 namespace minke {
@@ -181,6 +182,23 @@ TEST_F(Safetensors, RefusesADamagedIndex) {
   EXPECT_NE(error_of(folder_).find("y.safetensors"), std::string::npos);
   write_file(index, R"({})");
   EXPECT_NE(error_of(folder_).find("weight_map is missing"), std::string::npos);
+}
+
+// As many as DeepSeek-V3 has, in time that grows with their number and not with its square.
+TEST_F(Safetensors, VeryManyTensors) {
+  constexpr int count = 100'000;
+  std::string header = "{", index = R"({"weight_map":{)";
+  for (int i = 0; i < count; ++i) {
+    const std::string name = fmt::format("model.layers.7.mlp.experts.{}.weight", i);
+    header += fmt::format(R"({}"{}":{{"dtype":"U8","shape":[1],"data_offsets":[{},{}]}})",
+                          i ? "," : "", name, i, i + 1);
+    index += fmt::format(R"({}"{}":"x.safetensors")", i ? "," : "", name);
+  }
+  raw_file(header + "}", count);
+  write_file(folder_ / "model.safetensors.index.json", index + "}}");
+  const double start = cpu_seconds();
+  EXPECT_EQ(SafetensorsReader(folder_).tensors().size(), count);
+  EXPECT_LT(cpu_seconds() - start, 8);
 }
 
 TEST_F(Safetensors, FullDiskLeavesTheOldFile) {

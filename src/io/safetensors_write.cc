@@ -84,13 +84,13 @@ struct SafetensorsWriter::State {
   }
 
   void write_index() const {
-    Json index = {{"metadata", {{"total_size", 0}}}, {"weight_map", Json::object()}};
+    auto file_of = nlohmann::json::object();  // sorted: of the other kind each insertion walks all
     int64_t total = 0;
     for (size_t i = 0; i < tensors.size(); ++i) {
-      index["weight_map"][tensors[i].name] = file_names[file_of_tensor[i]];
+      file_of[tensors[i].name] = file_names[file_of_tensor[i]];
       total += bytes_of(tensors[i]);
     }
-    index["metadata"]["total_size"] = total;
+    const nlohmann::json index = {{"metadata", {{"total_size", total}}}, {"weight_map", file_of}};
     write_file(folder / safetensors_index_name, index.dump(2) + "\n");
   }
 };

@@ -19,6 +19,10 @@ namespace {
 constexpr const char* frequencies_name = "rope_freqs.weight";
 constexpr const char* quantization_key = "quantization_config";
 constexpr uint32_t quantization_version = 2;  // GGML_QNT_VERSION
+// Of a directory, beside the weights.
+constexpr const char* written_files[] = {
+    "config.json",           "generation_config.json",  "tokenizer.json",
+    "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"};
 
 // Tells of each tensor, and keeps what the check needs to know.
 class Journal {
@@ -96,11 +100,22 @@ std::string name_of(const ModelSource& source) {
   return fs::absolute(source.path()).lexically_normal().filename().string();
 }
 
+// What a GGUF file says of itself and Minke does not read: its licence, authors, languages.
+void add_description(const GgufReader& file, GgufMetadata& metadata) {
+  constexpr std::string_view own[] = {"general.architecture", "general.name", "general.file_type",
+                                      "general.quantization_version", "general.alignment"};
+  for (const auto& [key, value] : file.metadata())
+    if (key.starts_with("general.") && !key.starts_with("general.sampling.") &&
+        std::ranges::count(own, key) == 0)
+      metadata.add(key, value);
+}
+
 GgufMetadata gguf_metadata(const ModelSource& source, std::optional<QuantizationType> type) {
   GgufMetadata metadata;
   add_gguf_config(source.config(), name_of(source), metadata);
   metadata.add("general.file_type", gguf_file_type(type.value_or(type_as_stored(source))));
   metadata.add("general.quantization_version", quantization_version);
+  if (source.gguf()) add_description(*source.gguf(), metadata);
   add_gguf_sampling(source.generation_config(), metadata);
   add_tokenizer(source, metadata);
   return metadata;
@@ -235,10 +250,27 @@ void convert_to_gguf(const ModelSource& source, const fs::path& output,
   fs::rename(file, output);
 }
 
+// The output takes the place of what is there, so that must be a model and nothing else.
+void check_replaceable(const fs::path& folder) {
+  if (!fs::exists(folder)) return;
+  if (!fs::is_directory(folder)) fail_usage("{} exists and is no folder", folder.string());
+  if (fs::is_empty(folder)) return;
+  if (!fs::exists(folder / "config.json"))
+    fail_usage("{} exists and is no model's folder", folder.string());
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_weights =
+        name.starts_with("model") &&
+        (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
+    if (!entry.is_regular_file() || (!is_weights && std::ranges::count(written_files, name) == 0))
+      fail_usage("{} has {}, which would be lost; name a new folder, or an old model's",
+                 folder.string(), name);
+  }
+}
+
 void convert_to_directory(const ModelSource& source, const fs::path& output,
                           const ConversionOptions& options) {
-  if (fs::exists(output) && !fs::exists(output / "config.json") && !fs::is_empty(output))
-    fail_usage("{} exists and is no model's folder", output.string());
+  check_replaceable(output);
   const QuantizationType type = options.type.value_or(type_as_stored(source));
   AtomicFolder folder(output);
   const ParameterErrors errors = write_directory_weights(source, folder.path(), type, options);

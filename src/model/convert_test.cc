@@ -222,6 +222,27 @@ TEST_F(Convert, GgufToGgufCopiesBlocksAndMultiTokenPredictionGoesAlong) {
         << parameter.name;
 }
 
+TEST_F(Convert, AFileKeepsWhatItSaysOfItself) {
+  convert(random_model(odd_config()), "a.gguf");
+  const GgufReader given(folder_ / "a.gguf");
+  GgufMetadata metadata;
+  for (const auto& [key, value] : given.metadata()) metadata.add(key, value);
+  metadata.add("general.license", "mit");
+  metadata.add("general.languages", std::vector<std::string>{"en", "zh"});
+  std::vector<GgufDeclaration> declarations;
+  for (const auto& [name, tensor] : given.tensors())
+    declarations.push_back({name, tensor.format, tensor.shape});
+  GgufWriter writer(folder_ / "licensed.gguf", metadata, declarations);
+  for (const auto& [name, tensor] : given.tensors())
+    writer.write(name, tensor.data.data(), static_cast<int64_t>(tensor.data.size()));
+  writer.commit();
+  convert(folder_ / "licensed.gguf", "b.gguf", Type::q8_0);
+  const GgufReader file(folder_ / "b.gguf");
+  EXPECT_EQ(file.string("general.license"), "mit");
+  EXPECT_EQ(file.strings("general.languages")->size(), 2u);
+  EXPECT_EQ(file.integer("general.file_type"), 7);
+}
+
 TEST_F(Convert, TokenizerAndTemplateTravelBothWays) {
   ModelConfig config = odd_config();
   config.vocab_size = 1003;
@@ -240,6 +261,8 @@ TEST_F(Convert, TokenizerAndTemplateTravelBothWays) {
   EXPECT_EQ(back.tokenizer().encode(text), expected);
   EXPECT_EQ(back.chat_template_text(), file.chat_template_text());
   EXPECT_EQ(back.config().eos_token_id, file.tokenizer().eos_id());
+  convert(folder_ / "a.gguf", "q8.gguf", Type::q8_0);  // with the three rows that no token has
+  EXPECT_EQ(ModelSource::open(folder_ / "q8.gguf").tokenizer().encode(text), expected);
 }
 
 TEST_F(Convert, SaysWhatIsWrongAndLeavesNothingBehind) {
@@ -254,6 +277,9 @@ TEST_F(Convert, SaysWhatIsWrongAndLeavesNothingBehind) {
   fs::create_directories(folder_ / "other");
   write_file(folder_ / "other" / "notes.txt", "mine");
   expect(folder_ / "other", Type::bf16, "exists and is no model's folder");
+  write_file(folder_ / "other" / "config.json", "{}");  // of another program
+  expect(folder_ / "other", Type::bf16, "notes.txt, which would be lost");
+  expect(folder_ / "other" / "notes.txt", Type::bf16, "exists and is no folder");
   fs::create_directories(folder_ / "y.gguf");
   expect(folder_ / "y.gguf", Type::bf16, "exists and is no file");
   EXPECT_EQ(read_file(folder_ / "other" / "notes.txt"), "mine");

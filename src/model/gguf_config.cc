@@ -180,6 +180,10 @@ class Reader {
     c.attention_bias = c.model_type != ModelType::qwen2 && has("blk.0.attn_q.bias");
     c.mlp_bias = c.model_type == ModelType::llama && has("blk.0.ffn_gate.bias");
     resolve_model_config(c);
+    if (const int64_t rotated = integer("rope.dimension_count").value_or(c.head_dim);
+        rotated != c.head_dim)
+      fail("{}: {}rope.dimension_count is {}, expected {}: Minke rotates whole heads", file_.path(),
+           prefix_, rotated, c.head_dim);
     if (c.model_type == ModelType::llama)
       read_llama3(c);
     else

@@ -63,8 +63,9 @@ void LoadedModel::plan(const WeightSource& source, const LoadOptions& options,
          plan_.map_weights ? "mapped from the file (packed ones would not fit), which is slower"
                            : "packed for the kernels");
   if (plan_.total() > granted)
-    fail("{} needs {:.2f} GiB, this machine grants {:.2f} GiB; {}", name, gibibytes(plan_.total()),
-         gibibytes(granted), what_would_fit(config_, source, compute_, options, granted));
+    fail("{} needs {:.2f} GiB, {} {:.2f} GiB; {}", name, gibibytes(plan_.total()),
+         options.memory_bytes ? "it may take" : "this machine grants", gibibytes(granted),
+         what_would_fit(config_, source, compute_, options, granted));
 }
 
 bool LoadedModel::has_integer_weights() const {

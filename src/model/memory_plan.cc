@@ -90,7 +90,7 @@ int64_t largest_context(const ModelConfig& config, const WeightSource& source, D
     LoadOptions tried = options;
     tried.max_tokens = std::min(pages * page_tokens, config.max_position_embeddings);
     tried.cache_tokens = 0;
-    return plan_memory(config, source, compute, tried, source.where()).total() <= bytes;
+    return plan_within(config, source, compute, tried, source.where(), bytes).total() <= bytes;
   };
   int64_t fitting = 0;
   int64_t beyond = (config.max_position_embeddings + page_tokens - 1) / page_tokens + 1;

@@ -55,8 +55,8 @@ MemoryPlan plan_memory(const ModelConfig& config, const WeightSource& source, DT
 MemoryPlan plan_within(const ModelConfig& config, const WeightSource& source, DType compute,
                        const LoadOptions& options, const std::string& name, int64_t bytes);
 
-// The most tokens of one sequence, a multiple of a page's, that so many bytes hold beside packed
-// weights; 0 if none do.
+// The most tokens of one sequence, a multiple of a page's, that so many bytes hold beside packed or
+// else mapped weights; 0 if none do.
 int64_t largest_context(const ModelConfig& config, const WeightSource& source, DType compute,
                         const LoadOptions& options, int64_t bytes);
 

@@ -1,10 +1,14 @@
 #include "model/model_source.h"
 
+#include <charconv>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "config/json.h"
+#include "config/model_fields.h"
 #include "config/model_folder.h"
+#include "config/parameters.h"
 #include "io/stored_matrix.h"
 #include "model/checkpoint.h"
 #include "model/gguf_config.h"
@@ -39,6 +43,70 @@ std::optional<StoredMatrix> find_fused_expert(const GgufReader& file, const Gguf
   return matrix;
 }
 
+// Matrices that the files have, an expert's own among them.
+int64_t stored_matrices(const GgufReader* gguf, const SafetensorsReader* safetensors) {
+  if (!gguf) return static_cast<int64_t>(safetensors->tensors().size());
+  int64_t count = 0;
+  for (const auto& [name, tensor] : gguf->tensors())
+    count += tensor.shape.size() == 3 ? tensor.shape[0] : 1;
+  return count;
+}
+
+// A configuration can name millions of parameters, which are listed before one is found missing.
+void check_size(const ModelConfig& config, int64_t stored, const std::string& where) {
+  constexpr int64_t few = 100'000;
+  int64_t moe_layers = 0;
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) moe_layers += config.is_moe_layer(i);
+  const int64_t needed = 2 * moe_layers * config.n_routed_experts;  // gate and up may be one
+  if (needed > few && needed > stored)
+    fail(
+        "{}: its configuration has {} layers with {} experts, its files have {} matrices in all; "
+        "is the download complete?",
+        where, moe_layers, config.n_routed_experts, stored);
+}
+
+// The number of the layer that a tensor belongs to, by the files' own names; -1: none.
+int64_t layer_of(std::string_view tensor) {
+  int64_t layer = -1;
+  for (const std::string_view prefix : {"model.layers.", "blk."})
+    if (tensor.starts_with(prefix))
+      std::from_chars(tensor.data() + prefix.size(), tensor.data() + tensor.size(), layer);
+  return layer;
+}
+
+std::set<std::string, std::less<>> names_in_files(const ModelConfig& config, bool is_gguf) {
+  std::set<std::string, std::less<>> names;
+  const auto add = [&](const std::string& name) {
+    const auto place = is_gguf ? gguf_place(config, name) : std::nullopt;
+    names.insert(place ? place->tensor : name);
+  };
+  for (const Parameter& parameter : list_parameters(config)) {
+    add(parameter.name);
+    const size_t kv_b = parameter.name.find("kv_b_proj.weight");
+    if (!is_gguf || kv_b == std::string::npos) continue;
+    for (const char* half : {"k_b_proj.weight", "v_b_proj.weight"})
+      add(parameter.name.substr(0, kv_b) + half);
+  }
+  return names;
+}
+
+// A bias or a norm that the configuration does not ask for would be left out of every result.
+template <typename Tensors>
+void check_no_more(const ModelConfig& config, const Tensors& tensors, bool is_gguf) {
+  const auto known = names_in_files(config, is_gguf);
+  for (const auto& [name, tensor] : tensors) {
+    const int64_t layer = layer_of(name);
+    const bool is_parameter = name.ends_with(".weight") || name.ends_with(".bias");
+    if (layer < 0 || layer >= config.num_hidden_layers || !is_parameter || known.contains(name) ||
+        name.ends_with(".ffn_gate_up_exps.weight"))
+      continue;
+    fail(
+        "{}: tensor '{}' is {}, and a {} with this configuration has none; Minke would leave it "
+        "out of what it computes",
+        tensor.file, name, tensor.describe(), enum_name(config.model_type));
+  }
+}
+
 }  // namespace
 
 ModelSource ModelSource::open(const fs::path& path) {
@@ -53,6 +121,12 @@ ModelSource ModelSource::open(const fs::path& path) {
     source.config_ = inspect_model(source.path_).config;
     source.safetensors_ = std::make_unique<SafetensorsReader>(source.path_);
   }
+  check_size(source.config_, stored_matrices(source.gguf_.get(), source.safetensors_.get()),
+             source.where());
+  if (source.gguf_)
+    check_no_more(source.config_, source.gguf_->tensors(), true);
+  else
+    check_no_more(source.config_, source.safetensors_->tensors(), false);
   return source;
 }
 

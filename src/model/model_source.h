@@ -25,7 +25,7 @@ namespace minke {
 // Owns the mapped files; what it hands out belongs to it. Const members are thread-safe. Movable.
 class ModelSource : public WeightSource {
  public:
-  // What is missing or damaged is an Error that names it.
+  // What is missing, damaged or more than the configuration asks for is an Error that names it.
   static ModelSource open(const fs::path& path);
 
   const fs::path& path() const { return path_; }  // a run's: its newest checkpoint's model

@@ -305,6 +305,29 @@ TEST_F(GgufModel, SaysWhatIsWrong) {
   GgufMetadata other;
   other.add("general.architecture", "gemma");
   contains(error_of(other), "\"gemma\"; Minke has deepseek2");
+  GgufMetadata many;
+  ModelConfig experts = ModelSource::open(golden / "models" / "v3").config();
+  experts.num_hidden_layers = 1024;
+  experts.n_routed_experts = 4096;
+  add_gguf_config(experts, "test", many);
+  contains(error_of(many, {{"token_embd.weight", BlockFormat::f32, {experts.vocab_size, 1}}}),
+           "its files have 1 matrices in all");
+  GgufMetadata partial;
+  partial.add("general.architecture", "qwen2");
+  for (const char* key : {"embedding_length", "context_length", "feed_forward_length"})
+    partial.add(std::string("qwen2.") + key, 16u);
+  partial.add("qwen2.block_count", 1u);
+  partial.add("qwen2.attention.head_count", 2u);
+  partial.add("qwen2.attention.layer_norm_rms_epsilon", 1e-6f);
+  partial.add("qwen2.rope.dimension_count", 4u);
+  contains(error_of(partial, {{"token_embd.weight", BlockFormat::f32, {10, 16}}}),
+           "qwen2.rope.dimension_count is 4, expected 8");
+  GgufMetadata biased;
+  ModelConfig plain = ModelSource::open(golden / "models" / "llama").config();
+  add_gguf_config(plain, "test", biased);
+  contains(error_of(biased, {{"token_embd.weight", BlockFormat::f32, {plain.vocab_size, 1}},
+                             {"blk.1.attn_q.bias", BlockFormat::f32, {4}}}),
+           "'blk.1.attn_q.bias' is F32 [4], and a llama with this configuration has none");
   const ModelSource source = ModelSource::open(golden / "models" / "llama");
   EXPECT_THROW(source.get("nothing", std::vector<int64_t>{1}), Error);
   EXPECT_THROW(source.get("model.norm.weight", std::vector<int64_t>{1}), Error);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "text/byte_alphabet.h"
 #include "text/pre_tokenizer_families.h"
+#include "text/utf8.h"
 
 namespace minke {
 namespace {
@@ -58,6 +59,9 @@ class Reader {
     definition_.tokens.resize(texts.size());
     for (size_t id = 0; id < texts.size(); ++id)
       add_token(static_cast<int32_t>(id), std::string(texts[id]), types ? (*types)[id] : normal);
+    // Rows of the embedding behind the last token, which files list as unused ones.
+    while (!definition_.tokens.empty() && definition_.tokens.back().empty())
+      definition_.tokens.pop_back();
   }
 
   void add_token(int32_t id, const std::string& text, int64_t type) {
@@ -65,6 +69,8 @@ class Reader {
     if (text.empty()) fail("{}: the token with id {} is empty", file_.path(), id);
     ids_.emplace(text, id);
     if (type == control || type == user_defined) {
+      if (valid_utf8_prefix(text) < text.size())
+        fail("{}: the token with id {} is not valid UTF-8", file_.path(), id);
       definition_.added.push_back({id, text, type == control, false});
       definition_.tokens[id] = text;
     } else {

@@ -80,7 +80,7 @@ TEST_F(Families, IdsAndKindsComeBack) {
   definition.eot = 7;
   definition.adds_bos = true;
   const Tokenizer tokenizer = load_gguf_tokenizer(gguf_of(definition, 1300));
-  EXPECT_EQ(tokenizer.vocab_size(), 1300);
+  EXPECT_EQ(tokenizer.vocab_size(), used);  // rows without a token are none
   EXPECT_EQ(tokenizer.bos_id(), 0);
   EXPECT_EQ(tokenizer.eos_id(), 5);
   EXPECT_EQ(tokenizer.eot_id(), 7);
@@ -91,8 +91,23 @@ TEST_F(Families, IdsAndKindsComeBack) {
   const int32_t think = tokenizer.require_special("<think>");
   EXPECT_EQ(tokenizer.token_bytes(think), "<think>");
   EXPECT_FALSE(tokenizer.is_special(think));
-  EXPECT_THROW(tokenizer.token_bytes(used), Error);  // a row without a token
+  EXPECT_THROW(tokenizer.token_bytes(used), Error);
   EXPECT_THROW(gguf_of(definition, used - 1), Error);
+}
+
+// An id between others that no token has: a model may draw it, and it has no text.
+TEST_F(Families, GapsHaveNoText) {
+  TokenizerDefinition definition =
+      definition_of(json::parse(read_file(golden / "families.json"))["families"][2]);
+  const auto last = static_cast<int32_t>(definition.tokens.size()) - 1;
+  definition.tokens.resize(definition.tokens.size() + 5);
+  definition.tokens.push_back("<last>");
+  definition.added.push_back({last + 6, "<last>", true, false});
+  const Tokenizer tokenizer = load_gguf_tokenizer(gguf_of(definition, 1300));
+  EXPECT_EQ(tokenizer.vocab_size(), last + 7);
+  EXPECT_EQ(tokenizer.token_bytes(last + 3), "");
+  StreamDecoder decoder(tokenizer);
+  EXPECT_EQ(decoder.push(last + 3), "");
 }
 
 TEST_F(Families, SayWhatIsWrong) {
@@ -123,6 +138,12 @@ TEST_F(Families, SayWhatIsWrong) {
   expect([&](GgufMetadata& m) { merges(m, "a b"); }, "no token for the byte 0x20");
   expect([&](GgufMetadata& m) { merges(m, "a b"), m.add("tokenizer.ggml.bos_token_id", 3u); },
          "bos_token_id is 3");
+  expect(
+      [&](GgufMetadata& m) {
+        gpt2(m), m.add("tokenizer.ggml.tokens", std::vector<std::string>{"a", "\x9e"});
+        m.add("tokenizer.ggml.token_type", std::vector<int32_t>{1, 3});
+      },
+      "id 1 is not valid UTF-8");
   expect(
       [&](GgufMetadata& m) {
         vocabulary(m), m.add("tokenizer.ggml.token_type", std::vector<int32_t>{1});

@@ -189,6 +189,9 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, const EncodeOption
   if (options.add_bos && parts_->bos) ids.push_back(*parts_->bos);
   WorkspacePool::Loan workspace(parts_->workspaces);
   parts_->encode_bytes(text, options.parse_special, *workspace, ids);
+  const bool is_double =
+      options.add_bos && ids.size() > 1 && ids[0] == parts_->bos && ids[1] == ids[0];
+  if (is_double) ids.erase(ids.begin());
   return ids;
 }
 
@@ -222,7 +225,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
 }
 
 std::string_view Tokenizer::token_bytes(int32_t id) const {
-  if (id < 0 || id >= vocab_size() || parts_->tokens[id].empty())
+  if (id < 0 || id >= vocab_size())
     fail("token id {} is not in the tokenizer's vocabulary of {}", id, vocab_size());
   return parts_->tokens[id];
 }

@@ -19,7 +19,7 @@
 namespace minke {
 
 struct EncodeOptions {
-  bool add_bos = false;       // BOS in front, if the tokenizer has one
+  bool add_bos = false;       // BOS in front once, if the tokenizer has one
   bool parse_special = true;  // false: added tokens written in the text are plain text
 };
 
@@ -48,7 +48,7 @@ class Tokenizer {
   // result is valid UTF-8 only where the ids make whole characters.
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
 
-  // The bytes of one token; an id outside of the vocabulary is an Error.
+  // The bytes of one token, none of an id that is not used; one beyond the vocabulary is an Error.
   std::string_view token_bytes(int32_t id) const;
   bool is_special(int32_t id) const;
 

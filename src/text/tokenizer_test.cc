@@ -100,6 +100,9 @@ TEST(Tokenizer, SpecialTokensInTextAreAChoice) {
   EXPECT_EQ(std::count(plain.begin(), plain.end(), user), 0);
   EXPECT_EQ(small().decode(plain), text);
   EXPECT_EQ(small().encode("hi", {true, true})[0], 0);
+  const std::string marked = std::string(special::bos) + "hi";  // BOS is never doubled
+  EXPECT_EQ(small().encode(marked, {true, true}), small().encode("hi", {true, true}));
+  EXPECT_EQ(small().encode(special::bos, {true, true}), std::vector<int32_t>{0});
   EXPECT_EQ(small().decode(small().encode("hi", {true, true}), true), "hi");
 }
 
