@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/progress.h"
 #include "base/random.h"
 #include "base/threads.h"
 #include "kernels/elementwise.h"
@@ -45,7 +46,10 @@ void LoadedModel::build(const WeightSource& source, const LoadOptions& options,
   weights_->load();
   model_ = std::make_unique<Transformer>(config_, *weights_, arena_,
                                          inference_options(compute_, plan_, options));
-  model_->refresh();
+  ProgressBar bar("packing weights");
+  model_->refresh([&](double share) {
+    if (!options.quiet && !plan_.map_weights) bar.show(share);
+  });
   pools_ = model_->allocate_pages(arena_, plan_.pages);
   logits_ = arena_.allocate(DType::f32, {plan_.batch_logits, config_.vocab_size});
   if (!has_drafts()) return;

@@ -102,10 +102,16 @@ void Transformer::allocate_training(int64_t tokens) {
 
 Transformer::~Transformer() = default;
 
-void Transformer::refresh() {
-  for (const Block& block : blocks_) block.refresh();
-  for (const MtpModule& module : mtp_) module.refresh();
-  head_.refresh();
+void Transformer::refresh(const std::function<void(double)>& progress) {
+  const double layers = static_cast<double>(blocks_.size() + mtp_.size() + 1);
+  double done = 0;
+  const auto refresh = [&](const auto& layer) {
+    layer.refresh();
+    if (progress) progress(++done / layers);
+  };
+  for (const Block& block : blocks_) refresh(block);
+  for (const MtpModule& module : mtp_) refresh(module);
+  refresh(head_);
 }
 
 std::vector<const Block*> Transformer::moe_blocks() const {

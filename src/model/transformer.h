@@ -2,6 +2,7 @@
 // model/: a model is its parameter list and a composition of layers; loading, saving and scoring
 // it. May include layers/, quant/, text/, io/, kernels/, tensor/, config/ and base/.
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -63,8 +64,9 @@ class Transformer {
               const ModelOptions& options);
   ~Transformer();
 
-  // Packs the weights anew; after loading and after each optimiser step.
-  void refresh();
+  // Packs the weights anew; after loading and after each optimiser step. progress is called with
+  // the share of the layers that is done, 1 at the end.
+  void refresh(const std::function<void(double)>& progress = {});
 
   int64_t depth() const { return static_cast<int64_t>(mtp_.size()); }
 

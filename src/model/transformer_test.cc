@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <cmath>
 #include <functional>
 #include <numeric>
@@ -184,6 +186,16 @@ class Gradients : public testing::TestWithParam<Case> {};
 
 // For each parameter: the slope along a random direction. The loss jumps where a token changes its
 // experts, so the step is made smaller until none does.
+TEST(Transformer, PackingTellsHowMuchIsDone) {
+  const Fixture f(tiny_config(), DType::f32, false);
+  std::vector<double> shares;
+  f.model->refresh([&](double share) { shares.push_back(share); });
+  EXPECT_EQ(static_cast<int64_t>(shares.size()),
+            tiny_config().num_hidden_layers + f.model->depth() + 1);
+  EXPECT_TRUE(std::is_sorted(shares.begin(), shares.end()));
+  EXPECT_EQ(shares.back(), 1);
+}
+
 TEST_P(Gradients, EqualCentralDifferences) {
   const UseIsa reference(Isa::reference);
   ModelConfig config = tiny_config();

@@ -1,11 +1,7 @@
 #include "train/progress.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
-
-#include "base/log.h"
 
 namespace minke {
 namespace {
@@ -56,13 +52,6 @@ nlohmann::ordered_json progress_json(const Progress& p) {
   if (p.bits_per_byte) json["bits_per_byte"] = *p.bits_per_byte;
   if (!p.report.expert_load.empty()) json["expert_load"] = p.report.expert_load;
   return json;
-}
-
-void show_progress(const std::string& line, bool keep) {
-  if (spdlog::get_level() > spdlog::level::info) return;
-  if (!::isatty(STDERR_FILENO)) return info("{}", line);
-  fmt::print(stderr, "\r\033[K{}{}", line, keep ? "\n" : "");
-  std::fflush(stderr);
 }
 
 }  // namespace minke

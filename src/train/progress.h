@@ -29,7 +29,4 @@ nlohmann::ordered_json progress_json(const Progress& progress);
 // "1h02m", "3m12s", "45s".
 std::string format_duration(double seconds);
 
-// Shows a line on stderr: over the last one on a terminal, unless `keep`; as a log line elsewhere.
-void show_progress(const std::string& line, bool keep);
-
 }  // namespace minke

@@ -6,6 +6,7 @@
 #include "base/folder_lock.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/progress.h"
 #include "base/stop_signals.h"
 #include "base/threads.h"
 #include "config/recipe_file.h"
