@@ -11,7 +11,8 @@ void pack_transposed(const PackedMatrix& packed, const Tensor& weight, int64_t i
 void pack_stored(const PackedMatrix& packed, const StoredMatrix& matrix, int64_t row_offset);
 void matmul_batched(std::span<const Tensor> c, std::span<const Tensor> a,
                     std::span<const PackedMatrix> b, bool accumulate);
-void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const IndexedRows& dy, const IndexedRows& x,
-                                    std::span<const int64_t> offsets, bool accumulate);
+void matmul_weight_gradient_grouped(std::span<const Tensor> dw, const IndexedRows& dy,
+                                    const IndexedRows& x, std::span<const int64_t> offsets,
+                                    bool accumulate);
 
 }  // namespace minke::ref
