@@ -2,20 +2,13 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/machine.h"
 
 namespace minke {
-namespace {
-
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 void show_progress(const std::string& line, bool keep) {
   if (spdlog::get_level() > spdlog::level::info) return;
@@ -25,11 +18,11 @@ void show_progress(const std::string& line, bool keep) {
 }
 
 ProgressBar::ProgressBar(std::string what)
-    : what_(std::move(what)), start_(seconds_now()), shown_(start_) {}
+    : what_(std::move(what)), start_(now_seconds()), shown_(start_) {}
 
 void ProgressBar::show(double share) {
   constexpr int width = 30;
-  const double now = seconds_now(), pause = ::isatty(STDERR_FILENO) ? 1 : 10;
+  const double now = now_seconds(), pause = ::isatty(STDERR_FILENO) ? 1 : 10;
   const bool done = share >= 1;
   if (done ? !was_shown_ : now < shown_ + pause) return;
   const int filled = static_cast<int>(std::lround(share * width));
