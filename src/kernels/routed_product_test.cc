@@ -105,16 +105,25 @@ TEST_F(RoutedProductTest, NumbersAreThoseOfCopies) {
         });
 }
 
+// The last case has rows for several ranges of tokens.
 TEST_F(RoutedProductTest, BlocksAreThoseOfCopies) {
-  for (const BlockFormat format : {BlockFormat::q4_0, BlockFormat::q6_k, BlockFormat::f16})
-    for (const bool mapped : {false, true})
-      for (const int64_t tokens : {1, 30, 700}) {
-        const RandomWeight up(format, 1024, 256, false), down(format, 256, 512);
-        check(bf16, tokens, 256, 512, [&](int64_t number, int64_t, int64_t) {
-          const StoredMatrix& matrix = number % 2 ? down.matrix : up.matrix;
-          return mapped ? map_stored(matrix, packing_of(format, bf16)) : packed(matrix);
-        });
-      }
+  struct BlockCase {
+    BlockFormat format;
+    int64_t tokens, hidden, width;
+  };
+  for (const BlockCase& s : {BlockCase{BlockFormat::q4_0, 1, 256, 512},
+                             {BlockFormat::q6_k, 1, 256, 512},
+                             {BlockFormat::q6_k, 30, 256, 512},
+                             {BlockFormat::f16, 30, 256, 512},
+                             {BlockFormat::q4_0, 1600, 96, 64}})
+    for (const bool mapped : {false, true}) {
+      const RandomWeight up(s.format, 2 * s.width, s.hidden, false),
+          down(s.format, s.hidden, s.width);
+      check(bf16, s.tokens, s.hidden, s.width, [&](int64_t number, int64_t, int64_t) {
+        const StoredMatrix& matrix = number % 2 ? down.matrix : up.matrix;
+        return mapped ? map_stored(matrix, packing_of(s.format, bf16)) : packed(matrix);
+      });
+    }
 }
 
 TEST_F(RoutedProductTest, ScatterIsTheReference) {
